@@ -1,0 +1,115 @@
+"""The interface every way to log in implements, built in or plugged in.
+
+A login is a short dialogue. The chain asks each strategy in the configured order; the first answer other than
+``NotMine`` decides. ``Denied`` and ``Unavailable`` are different answers all the way to the wire, the log and
+the metrics, and neither lets anyone in.
+
+A strategy never raises on bad input: an exception that escapes :meth:`Strategy.start` is a fault of the strategy and
+is answered as unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, runtime_checkable
+
+import attrs
+
+from trio_router.identity import User
+
+INTERFACE_VERSION: Final = 1
+
+
+@attrs.frozen
+class LoginRequest:
+    """What is known when a client asks to log in.
+
+    ``headers`` are those of the upgrade request, names in lower case, in their order, repeated ones repeated.
+    ``subprotocols`` are the values offered in Sec-WebSocket-Protocol. ``query`` is the raw query string of the
+    URL. ``auth`` is what the client put into its login message (None if nothing). None of it is trusted.
+    """
+
+    app: str
+    session_id: str
+    remote_address: str
+    auth: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    subprotocols: tuple[str, ...] = attrs.field(default=(), repr=False)
+    query: str = attrs.field(default="", repr=False)
+
+    def header(self, name: str) -> str | None:
+        """The first header of this (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@attrs.frozen
+class Accepted:
+    """Logged in. ``client_data`` goes to the client; ``expires_at`` (seconds since the epoch) ends the session.
+
+    ``token_id`` names the credential for revocation (a JWT's ``jti``), where there is one.
+    """
+
+    user: User
+    client_data: Any = attrs.field(default=None, repr=False)
+    expires_at: float | None = None
+    token_id: str | None = None
+
+
+@attrs.frozen
+class Denied:
+    """This login is mine and is refused.
+
+    ``reason`` is a fixed slug for log and metrics; ``client_data`` is what the client is told besides (None: only that it was denied).
+    """
+
+    reason: str
+    client_data: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Unavailable:
+    """This login is mine but cannot be checked now. ``reason`` is a fixed slug for log and metrics."""
+
+    reason: str
+
+
+@attrs.frozen
+class NotMine:
+    """This login is not for me: ask the next strategy."""
+
+
+@attrs.frozen
+class Challenge:
+    """Ask the client back: it gets ``text``, its reply goes to ``answer``, whose result is again any answer but ``NotMine``."""
+
+    text: str
+    answer: Callable[[str], Awaitable[Answer]] = attrs.field(repr=False)
+
+
+Answer = Accepted | Denied | Unavailable | NotMine | Challenge
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """One way to log in. Instances are shared by all logins and keep no state per client."""
+
+    name: str
+
+    async def start(self, request: LoginRequest) -> Answer:
+        """Judge ``request``. May wait (the chain sets the deadline), must not block the thread."""
+
+
+@runtime_checkable
+class StrategyType(Protocol):
+    """What an entry point of the group ``trio_router.auth`` (or a dotted path) names.
+
+    ``Options`` is an attrs class; the config's options for this strategy are structured into it, and unknown or
+    ill-typed keys are refused with file and line before :meth:`build` runs. :meth:`build` may raise
+    ``ConfigError``.
+    """
+
+    interface_version: int
+    Options: type[Any]
+
+    def build(self, options: Any, services: Any) -> Strategy:
+        """A strategy with these options. ``services`` is :class:`trio_router.auth.services.Services`."""

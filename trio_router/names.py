@@ -1,0 +1,113 @@
+"""Which names exist: channels, procedures, records, users, request ids.
+
+One spelling, one name. A name that is not canonical is refused, never rewritten (T25): what the door checked
+is byte for byte what is routed. Names are ASCII, so no normal form, case folding, zero-width or look-alike
+letter can make two names of one; a name is compared by its bytes and ``News`` is not ``news``.
+
+Grammar of a channel, procedure or record name:
+
+* 1 to 255 characters out of ``A-Z a-z 0-9 . _ : / @ + ~ = -``
+* segments are separated by ``/``; no segment is empty, ``.`` or ``..``, or ends with a dot
+* when a name holds ``:``, what stands before the first one is the kind: ``pvt``, ``prs`` or ``sys``
+  (procedures: ``pvt``, ``prs``), as in dataBridges. Everything else has the kind ``""``, public.
+
+A subscription may also use a *pattern*: the same grammar plus ``*``, see :mod:`trio_router.patterns`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trio_router.errors import RouterError
+
+MAX_NAME: Final = 255
+MAX_USER_ID: Final = 128
+MAX_REQUEST_ID: Final = 64
+
+PRIVATE: Final = "pvt"
+PRESENCE: Final = "prs"
+SYSTEM: Final = "sys"
+CHANNEL_KINDS: Final = frozenset({PRIVATE, PRESENCE, SYSTEM})
+PROCEDURE_KINDS: Final = frozenset({PRIVATE, PRESENCE})
+
+_ALNUM: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+NAME_CHARACTERS: Final = _ALNUM | frozenset("._:/@+~=-")
+USER_ID_CHARACTERS: Final = _ALNUM | frozenset("._:@+~=|-")
+REQUEST_ID_CHARACTERS: Final = _ALNUM | frozenset("._:-")
+
+
+class InvalidName(RouterError):
+    """A name is not canonical; the text says why, without repeating the name."""
+
+
+def check_channel(name: str, *, wildcards: bool = False) -> None:
+    """Returns if ``name`` is a channel name (or, with ``wildcards``, a subscription pattern).
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_name(name, CHANNEL_KINDS, wildcards=wildcards)
+
+
+def check_procedure(name: str) -> None:
+    """Returns if ``name`` is a procedure name.
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_name(name, PROCEDURE_KINDS, wildcards=False)
+
+
+def check_user_id(user_id: str) -> None:
+    """Returns if ``user_id`` can be a user's id: no ``/`` and no ``*``, so it is one literal segment (T23).
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_text(user_id, MAX_USER_ID, USER_ID_CHARACTERS)
+
+
+def check_request_id(request_id: str) -> None:
+    """Returns if ``request_id`` can correlate a request with its answer.
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_text(request_id, MAX_REQUEST_ID, REQUEST_ID_CHARACTERS)
+
+
+def kind_of(name: str) -> str:
+    """The kind of a checked channel or procedure name: ``pvt``, ``prs``, ``sys``, or ``""`` for public."""
+    kind, colon, _ = name.partition(":")
+    return kind if colon else ""
+
+
+def _check_text(text: str, limit: int, alphabet: frozenset[str]) -> None:
+    if not text:
+        msg = "is empty"
+        raise InvalidName(msg)
+    if len(text) > limit:
+        msg = f"is longer than {limit} characters"
+        raise InvalidName(msg)
+    if not alphabet.issuperset(text):
+        position = next(i for i, letter in enumerate(text) if letter not in alphabet)
+        msg = f"holds a character that names do not have, at position {position + 1}"
+        raise InvalidName(msg)
+
+
+def _check_name(name: str, kinds: frozenset[str], *, wildcards: bool) -> None:
+    _check_text(name, MAX_NAME, NAME_CHARACTERS | {"*"} if wildcards else NAME_CHARACTERS)
+    for segment in name.split("/"):
+        if not segment:
+            msg = "has an empty segment"
+            raise InvalidName(msg)
+        if segment.endswith("."):
+            msg = "has a segment that ends with a dot"
+            raise InvalidName(msg)
+    kind, colon, rest = name.partition(":")
+    if colon and kind not in kinds:
+        msg = f"has a kind that is none of {', '.join(sorted(kinds))}"
+        raise InvalidName(msg)
+    if colon and not rest:
+        msg = "has nothing after its kind"
+        raise InvalidName(msg)

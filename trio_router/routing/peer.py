@@ -1,0 +1,88 @@
+"""The two sides of a session as the core sees it: what it may be told (Peer) and when to be woken (Timers).
+
+The core is synchronous: it never awaits, knows no serializer, no socket and no Trio. Everything it tells a session goes
+through these callbacks, which return at once and raise nothing; a peer that cannot keep up drops itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from trio_router.payload import ABSENT, Payload
+from trio_router.protocols.codes import CloseCode
+from trio_router.protocols.messages import Publisher
+
+
+class Delivery:
+    """One event for one subscription, shared by all its members.
+
+    ``frames`` is where each protocol keeps its encoding, so that an event is encoded once per protocol, however
+    many sessions receive it.
+    """
+
+    __slots__ = ("channel", "data", "frames", "publisher", "subscription")
+
+    def __init__(
+        self,
+        channel: str,
+        data: Payload,
+        subscription: str | None = None,
+        publisher: Publisher | None = None,
+    ) -> None:
+        self.channel = channel
+        self.data = data
+        self.subscription = subscription
+        self.publisher = publisher
+        self.frames: dict[object, bytes] = {}
+
+
+class Peer(Protocol):
+    """What the core tells one session."""
+
+    def event(self, delivery: Delivery) -> None:
+        """An event of a channel it subscribed."""
+
+    def invoke(
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        *,
+        timeout: float,
+        progress: bool,
+        caller: Publisher | None,
+    ) -> None:
+        """It was chosen to answer a call; ``timeout`` is in seconds."""
+
+    def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
+        """Nobody waits for this call any more."""
+
+    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+        """A result of the call it made under ``tag``."""
+
+    def call_failed(self, tag: str, code: int, detail: str = "", data: Payload = ABSENT) -> None:
+        """The call it made under ``tag`` ended with an error code of ``protocols.codes``."""
+
+    def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
+        """A session of a user it watches came or went."""
+
+    def revoked(self, verb: str, name: str, code: int, detail: str = "") -> None:
+        """A standing right was taken away: ``verb`` is subscribe, provide or presence_subscribe."""
+
+    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
+        """End the connection. ``retry_after`` is in seconds."""
+
+
+class Timer(Protocol):
+    """One armed timer."""
+
+    def cancel(self) -> None:
+        """It will not fire any more; harmless after it did."""
+
+
+class Timers(Protocol):
+    """Wakes the core. Implementations call back from one place, never from inside ``after``."""
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` once, ``seconds`` from now (monotonic)."""

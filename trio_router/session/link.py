@@ -1,0 +1,51 @@
+"""What a session needs of the WebSocket under it. The transport implements it; tests implement it in memory."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from trio_router.protocols.codes import CloseCode
+
+
+class LinkClosed(Exception):
+    """The connection is gone, from either side. ``code`` is the peer's close code, or None without a close frame."""
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@attrs.frozen
+class Upgrade:
+    """The accepted upgrade request: header names in lower case. ``subprotocol`` is the one chosen, or None."""
+
+    remote_address: str
+    path: str
+    query: str = attrs.field(repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    subprotocols: tuple[str, ...] = attrs.field(repr=False)
+    subprotocol: str | None = None
+
+
+class Link(Protocol):
+    """One open WebSocket."""
+
+    upgrade: Upgrade
+
+    async def receive(self) -> str | bytes:
+        """The next whole message: text or binary. Raises ``LinkClosed``."""
+
+    def set_message_limit(self, size: int) -> None:
+        """A message of more than ``size`` bytes ends the connection with close code 1009."""
+
+    def send(self, frame: bytes) -> None:
+        """Queue one whole WebSocket frame. Never blocks, never raises.
+
+        When the queue passes its bound in bytes, or its oldest byte the write timeout, the link ends itself
+        as ``slow`` and ``receive`` raises ``LinkClosed``.
+        """
+
+    async def close(self, code: CloseCode, reason: str = "") -> None:
+        """Flush what is queued, send a close frame, wait briefly for the peer's, drop the socket. Bounded in time; never raises but ``Cancelled``."""
