@@ -5,13 +5,88 @@ Every default here is the safe one; what is unsafe has to be written down and is
 
 from __future__ import annotations
 
+import ipaddress
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import attrs
 
 from trio_router.limits import Limits
 from trio_router.secret import Secret
+
+MIN_ADMIN_TOKEN: Final = 24
+_MAX_PORT: Final = 65_535
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _port(_: object, __: object, value: int) -> None:
+    if not 0 <= value <= _MAX_PORT:
+        raise ValueError(f"must be from 0 to {_MAX_PORT}")
+
+
+def _positive(_: object, __: object, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError("must be greater than 0")
+
+
+def _host(_: object, __: object, value: str) -> None:
+    if not value or not value.isprintable() or any(letter in value for letter in " /"):
+        raise ValueError("must be a host name or an address")
+
+
+def _url_path(_: object, __: object, value: str) -> None:
+    if not value.startswith("/") or not value.isascii() or not value.isprintable() or set(value) & set("?# "):
+        raise ValueError("must be the path of a URL, beginning with /")
+
+
+def check_origin(value: str) -> None:
+    """Returns if ``value`` is a browser's spelling of an origin, or ``"*"``.
+
+    An entry that no browser ever sends would look like protection and refuse everybody (T01).
+
+    Raises:
+        ValueError: it is not; the text says why.
+    """
+    if value == "*":
+        return
+    parts = urlsplit(value)
+    if "*" in value:
+        raise ValueError("an origin holds no wildcard; only '*' alone means every origin")
+    if parts.scheme not in {"http", "https"} or not parts.netloc or not value.isascii():
+        raise ValueError("an origin is scheme://host or scheme://host:port, in ASCII")
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc or value.endswith(("/", "?", "#")):
+        raise ValueError("an origin has no path, query or user: scheme://host[:port]")
+    if value != value.lower():
+        raise ValueError("browsers send origins in lower case")
+    if parts.port == _DEFAULT_PORTS[parts.scheme]:
+        raise ValueError("browsers leave out the default port of an origin")
+
+
+def _origins(_: object, __: object, value: list[str]) -> None:
+    for number, origin in enumerate(value, 1):
+        try:
+            check_origin(origin)
+        except ValueError as error:
+            raise ValueError(f"entry {number}: {error}") from None
+
+
+def _addresses(_: object, __: object, value: list[str]) -> None:
+    for number, address in enumerate(value, 1):
+        try:
+            ipaddress.ip_network(address, strict=True)
+        except ValueError:
+            raise ValueError(f"entry {number} is not an IP address or network") from None
+
+
+def _admin_token(_: object, __: object, value: Secret | None) -> None:
+    if value is not None and len(value.reveal()) < MIN_ADMIN_TOKEN:
+        raise ValueError(f"must have at least {MIN_ADMIN_TOKEN} characters")
+    if value is not None and not (
+        value.reveal().isascii() and value.reveal().isprintable() and " " not in value.reveal()
+    ):
+        raise ValueError("must be printable ASCII without spaces: it travels in a header")
 
 
 @attrs.frozen
@@ -31,23 +106,23 @@ class Listen:
     ``trusted_proxies``: addresses whose X-Forwarded-For is believed.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 7000
-    path: str = "/"
+    host: str = attrs.field(default="127.0.0.1", validator=_host)
+    port: int = attrs.field(default=7000, validator=_port)
+    path: str = attrs.field(default="/", validator=_url_path)
     tls: Tls | None = None
-    origins: list[str] = attrs.field(factory=list)
+    origins: list[str] = attrs.field(factory=list, validator=_origins)
     require_origin: bool = False
-    trusted_proxies: list[str] = attrs.field(factory=list)
-    backlog: int = 1024
+    trusted_proxies: list[str] = attrs.field(factory=list, validator=_addresses)
+    backlog: int = attrs.field(default=1024, validator=_positive)
 
 
 @attrs.frozen
 class Admin:
     """The administration listener (``/admin``, ``/metrics``), apart from the clients' port. None: there is none."""
 
-    host: str = "127.0.0.1"
-    port: int = 7001
-    token: Secret | None = None
+    host: str = attrs.field(default="127.0.0.1", validator=_host)
+    port: int = attrs.field(default=7001, validator=_port)
+    token: Secret | None = attrs.field(default=None, validator=_admin_token)
     metrics: bool = True
 
 
@@ -89,7 +164,9 @@ class Config:
     storage: Storage = attrs.field(factory=Storage)
     limits: Limits = attrs.field(factory=Limits)
     log: Log = attrs.field(factory=Log)
-    login_deadline: float = 10.0  # seconds one login may take over all strategies
+    login_deadline: float = attrs.field(
+        default=10.0, validator=_positive
+    )  # seconds one login may take over all strategies
     base: Path = attrs.field(factory=Path)
     source: str = ""
 

@@ -1,0 +1,189 @@
+"""A config file in, a :class:`Config` or every problem of the file out.
+
+Owns the order of the steps (read, references, structure, cross-checks) and the way from a field path to its line. Knows
+no socket and opens nothing but the file and what its ``${file:...}`` references name. A file is taken whole or
+refused whole: an empty, broken or unreadable one never becomes defaults (T31).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from trio_router.auth import registry
+from trio_router.auth.strategy import StrategyType
+from trio_router.config.references import FieldPath, Resolver, dotted
+from trio_router.config.schema import Config, LoginStep
+from trio_router.config.structure import Check, Mismatch, StructureFailed, Structurer, describe
+from trio_router.documents import DocumentError, Node, read
+from trio_router.errors import ConfigError, Problem, ProblemsError
+from trio_router.limits import Limits
+
+MAX_SIZE: Final = 4 * 1024 * 1024
+
+Strategies = Callable[[str], StrategyType]
+
+NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source"})}
+MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace"})
+
+
+@attrs.frozen
+class Located:
+    """A config with the tree it was made from, for messages that point into the file."""
+
+    config: Config
+    document: Node
+    inline_secrets: int = 0
+
+    def problem(self, message: str, *path: str | int) -> Problem:
+        """A problem at the field ``path`` (or the nearest one above it that the file has)."""
+        return _problem(self.config.source, self.document, path, message)
+
+
+def load(
+    path: Path | str, *, environ: Mapping[str, str] | None = None, strategies: Strategies = registry.load
+) -> Config:
+    """The config in the file ``path``. ``environ`` is the process's environment unless given.
+
+    Raises:
+        ConfigError: with every problem of the file.
+    """
+    return load_located(path, environ=environ, strategies=strategies).config
+
+
+def load_located(
+    path: Path | str, *, environ: Mapping[str, str] | None = None, strategies: Strategies = registry.load
+) -> Located:
+    """Like :func:`load`, with the positions."""
+    path = Path(path)
+    text = read_text(path)
+    return _load(text, path.parent, str(path), os.environ if environ is None else environ, strategies)
+
+
+def load_text(
+    text: str,
+    *,
+    base: Path,
+    source: str = "config.yml",
+    environ: Mapping[str, str] | None = None,
+    strategies: Strategies = registry.load,
+) -> Config:
+    """The config in ``text``; ``base`` is the folder that relative paths count from.
+
+    Raises:
+        ConfigError: with every problem of the text.
+    """
+    return _load(text, base, source, os.environ if environ is None else environ, strategies).config
+
+
+def read_text(path: Path, limit: int = MAX_SIZE) -> str:
+    """The text of the file ``path``, at most ``limit`` bytes of UTF-8. Raises ``ConfigError``."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot be read: {error.strerror}", str(path))) from None
+    if len(data) > limit:
+        raise ConfigError(Problem(f"is larger than {limit} bytes", str(path)))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(Problem("is not UTF-8 text", str(path), line)) from None
+
+
+def _load(text: str, base: Path, source: str, environ: Mapping[str, str], strategies: Strategies) -> Located:
+    try:
+        document = read(text, source)
+    except DocumentError as error:
+        raise ConfigError(error.problems) from None
+    if document.value is None:
+        raise ConfigError(Problem("the file is empty", source))
+    if not isinstance(document.value, dict):
+        raise ConfigError(Problem("expected a mapping of sections", source, document.line, document.column))
+    value, unresolved = Resolver(base, environ, source).resolve(document)
+    problems = list(unresolved.values())
+    structurer = Structurer(base, omit=NOT_KEYS, checks={Limits: _limit_checks()})
+    structurer.converter.register_structure_hook(LoginStep, _login_step(structurer, strategies))
+    config = None
+    try:
+        config = structurer.structure(value, Config)
+    except StructureFailed as failed:
+        problems += [
+            _problem(source, document, fault.path, fault.message, at_key=fault.at_key)
+            for fault in failed.faults
+            if fault.path not in unresolved
+        ]
+    if config is not None and not problems:
+        config = attrs.evolve(config, base=base, source=source)
+        problems += [_problem(source, document, path, message) for path, message in contradictions(config)]
+    if problems or config is None:
+        raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.message)))
+    return Located(config, document, structurer.inline_secrets)
+
+
+def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
+    """Values that are fine alone and wrong together: (field path, message)."""
+    limits = config.limits
+    found: list[tuple[FieldPath, str]] = []
+    if not config.login:
+        found.append((("login",), "names no strategy: nobody could log in"))
+    if limits.call_timeout > limits.call_timeout_max:
+        found.append((("limits", "call_timeout"), "is larger than call_timeout_max"))
+    if limits.outbox_size < limits.message_size:
+        found.append((("limits", "outbox_size"), "is smaller than message_size: one message would not fit"))
+    if limits.login_message_size > limits.message_size:
+        found.append((("limits", "login_message_size"), "is larger than message_size"))
+    if config.admin and config.admin.port and config.admin.port == config.listen.port:
+        found.append((("admin", "port"), "is the clients' port too: administration has a listener of its own"))
+    return found
+
+
+def _limit_checks() -> dict[str, Check]:
+    def positive(value: float) -> None:
+        if not value > 0:
+            raise ValueError("must be greater than 0")
+
+    def not_negative(value: float) -> None:
+        if value < 0:
+            raise ValueError("must not be negative")
+
+    return {f.name: not_negative if f.name in MAY_BE_ZERO else positive for f in attrs.fields(Limits)}
+
+
+def _login_step(structurer: Structurer, strategies: Strategies) -> Callable[[Any, Any], LoginStep]:
+    def hook(value: Any, _: Any) -> LoginStep:
+        if not isinstance(value, dict):
+            raise Mismatch(f"expected a mapping with the key 'strategy', got {describe(value)}")
+        if "strategy" not in value:
+            raise Mismatch("the key 'strategy' is missing")
+        name = value["strategy"]
+        if not isinstance(name, str):
+            raise Mismatch(f"expected the name of a strategy, got {describe(name)}", ("strategy",))
+        try:
+            kind = strategies(name)
+        except ProblemsError as error:
+            message = "; ".join(problem.message for problem in error.problems)
+            raise Mismatch(message, ("strategy",)) from None
+        options = {key: item for key, item in value.items() if key != "strategy"}
+        return LoginStep(strategy=name, options=structurer.structure(options, kind.Options))
+
+    return hook
+
+
+def _problem(source: str, document: Node, path: FieldPath, message: str, *, at_key: bool = False) -> Problem:
+    node, key = document, None
+    for step in path:
+        if isinstance(node.value, dict) and step in node.value:
+            entry = node.value[step]
+            node, key = entry.value, entry.key
+        elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+            node, key = node.value[step], None
+        else:
+            break
+    place = key if key is not None and (at_key or node.value is None or node.kind in {"mapping", "list"}) else node
+    return Problem(message, source, place.line, place.column, dotted(path))
