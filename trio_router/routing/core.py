@@ -1,0 +1,225 @@
+"""The routing core of one app: every verb of a session, each asking the door first.
+
+An app is a core: sessions of two apps meet in none of these books (T66). This is the module that asks the door for
+events and calls (presence, which decides name by name, asks it itself); events, rpc and presence do what was allowed.
+
+The core is synchronous. Whatever a verb tells other sessions it tells before it returns, after its own books are
+in order. Peers must return at once, raise nothing and not call back into the core from inside a callback; one that
+leaves from inside a callback all the same disturbs nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from trio_router.errors import LocalProtocolError
+from trio_router.identity import Identity
+from trio_router.limits import Limits
+from trio_router.metrics import Metrics
+from trio_router.payload import Payload
+from trio_router.permissions.decision import Action, Decision
+from trio_router.protocols.codes import CloseCode
+from trio_router.routing.door import Door, refusal
+from trio_router.routing.events import Events, is_pattern
+from trio_router.routing.peer import Peer, Timers
+from trio_router.routing.presence import Presence
+from trio_router.routing.rpc import Rpc
+from trio_router.routing.session import Session
+
+
+class Core:
+    """One app's sessions and what flows between them.
+
+    Every verb raises ``Refused`` with a code of ``protocols.codes`` when it is not granted (the door's DENIED,
+    RULE_FAILED, RESERVED and INVALID_NAME, and those it names), and ``LocalProtocolError`` for a session that
+    is not attached here.
+    """
+
+    def __init__(self, app: str, door: Door, timers: Timers, limits: Limits, metrics: Metrics) -> None:
+        self.app = app
+        self.door = door
+        self.events = Events(limits, metrics)
+        self.rpc = Rpc(timers, limits, metrics)
+        self.presence = Presence(door, limits)
+        self._sessions: dict[str, Session] = {}
+
+    # ---- sessions -------------------------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The attached sessions by their id; a live view."""
+        return MappingProxyType(self._sessions)
+
+    def attach(self, identity: Identity, peer: Peer) -> Session:
+        """Let a logged-in session take part. Those who watch its user are told."""
+        if identity.app != self.app:
+            raise LocalProtocolError(f"a session of app {identity.app!r} does not belong to app {self.app!r}")
+        if identity.session_id in self._sessions:
+            raise LocalProtocolError("this session id is attached already")
+        session = self._sessions[identity.session_id] = Session(identity, peer)
+        self.presence.join(session)
+        return session
+
+    def detach(self, session: Session) -> None:
+        """Let a session leave, with everything it holds. Doing it again does nothing."""
+        if self._sessions.get(session.id) is not session:
+            return
+        del self._sessions[session.id]
+        self.events.leave(session)
+        self.rpc.leave(session)
+        self.presence.leave(session)
+
+    def close_all(self, code: CloseCode, *, retry_after: float | None = None) -> None:
+        """Ask every session to close; each is detached when its connection has ended. ``retry_after`` is seconds."""
+        for session in tuple(self._sessions.values()):
+            session.peer.close(code, retry_after=retry_after)
+
+    def reconsider(self) -> int:
+        """Decide every standing right again, after the rules changed; returns how many ended.
+
+        When it returns, nothing reaches a session that the rules in force do not let through (T33). A session is
+        told what it lost by ``peer.revoked``, with the code of the decision. Calls in progress at an offer that ended
+        fail with PROVIDER_LOST; calls a session has made were granted one by one and are left to finish.
+        """
+        ended = 0
+        for session in tuple(self._sessions.values()):
+            ended += self._reconsider(session)
+        return ended
+
+    def _reconsider(self, session: Session) -> int:
+        subscriptions = _denied(session.subscriptions, lambda name: self._may_subscribe(session, name))
+        offers = _denied(session.offers, lambda name: self._may_provide(session, name))
+        for channel, _ in subscriptions:
+            self.events.unsubscribe(session, channel)
+        for procedure, _ in offers:
+            self.rpc.revoke(session, procedure)
+        watches = self.presence.reconsider(session)
+        for action, verb, lost in (
+            (Action.EVENT_SUBSCRIBE, "subscribe", subscriptions),
+            (Action.RPC_PROVIDE, "provide", offers),
+            (Action.PRESENCE_ALLOW, "presence_subscribe", watches),
+        ):
+            for name, decision in lost:
+                refused = refusal(action, decision)
+                session.peer.revoked(verb, name, refused.code, refused.detail)
+        return len(subscriptions) + len(offers) + len(watches)
+
+    def _may_subscribe(self, session: Session, channel: str) -> Decision:
+        if is_pattern(channel):
+            return self.door.authorize_pattern(session.identity, Action.EVENT_SUBSCRIBE, channel)
+        return self.door.authorize(session.identity, Action.EVENT_SUBSCRIBE, channel)
+
+    def _may_provide(self, session: Session, procedure: str) -> Decision:
+        return self.door.authorize(session.identity, Action.RPC_PROVIDE, procedure)
+
+    def _check(self, session: Session) -> None:
+        if self._sessions.get(session.id) is not session:
+            raise LocalProtocolError("this session is not attached here")
+
+    # ---- events ---------------------------------------------------------------------------------------------
+
+    def subscribe(self, session: Session, channel: str) -> None:
+        """Receive the events of ``channel``, a name or a pattern. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
+        self._check(session)
+        _grant(Action.EVENT_SUBSCRIBE, self._may_subscribe(session, channel))
+        self.events.subscribe(session, channel)
+
+    def unsubscribe(self, session: Session, channel: str) -> None:
+        """Stop; ``channel`` is spelled as it was subscribed. NOT_SUBSCRIBED."""
+        self._check(session)
+        self.events.unsubscribe(session, channel)
+
+    def publish(
+        self,
+        session: Session,
+        channel: str,
+        data: Payload,
+        *,
+        echo: bool = True,
+        disclose: bool = False,
+        accepted: Callable[[], None] | None = None,
+    ) -> None:
+        """Publish to ``channel``. ``accepted`` is called once it is granted, before the first delivery.
+
+        ``echo``: the publisher receives it too, if subscribed. ``disclose``: receivers are told who published.
+        """
+        self._check(session)
+        _grant(Action.EVENT_PUBLISH, self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data))
+        if accepted is not None:
+            accepted()
+        self.events.publish(session, channel, data, echo=echo, disclose=disclose)
+
+    # ---- calls ----------------------------------------------------------------------------------------------
+
+    def provide(self, session: Session, procedure: str, concurrency: int | None = None) -> None:
+        """Offer to answer calls, ``concurrency`` at a time. ALREADY_PROVIDED, LIMIT_REACHED, INVALID_MESSAGE."""
+        self._check(session)
+        _grant(Action.RPC_PROVIDE, self._may_provide(session, procedure))
+        self.rpc.provide(session, procedure, concurrency)
+
+    def unprovide(self, session: Session, procedure: str) -> None:
+        """Withdraw the offer; calls in progress may still be answered. NOT_PROVIDED."""
+        self._check(session)
+        self.rpc.unprovide(session, procedure)
+
+    def call(
+        self,
+        session: Session,
+        tag: str,
+        procedure: str,
+        data: Payload,
+        *,
+        timeout: float | None,
+        progress: bool,
+        disclose: bool,
+    ) -> None:
+        """Call ``procedure``; ``timeout`` in seconds. DUPLICATE_ID, LIMIT_REACHED, NO_PROVIDER, PROVIDER_BUSY.
+
+        Unless refused here, exactly one of ``peer.result(more=False)`` and ``peer.call_failed`` follows for ``tag``.
+        """
+        self._check(session)
+        _grant(Action.RPC_REQUEST, self.door.authorize(session.identity, Action.RPC_REQUEST, procedure, data))
+        self.rpc.call(session, tag, procedure, data, timeout=timeout, progress=progress, disclose=disclose)
+
+    def cancel(self, session: Session, tag: str) -> None:
+        """Give up a call; it fails with CALL_CANCELLED. UNKNOWN_CALL."""
+        self._check(session)
+        self.rpc.cancel(session, tag)
+
+    def result(self, session: Session, call: str, data: Payload, *, more: bool) -> None:
+        """A provider's result. UNKNOWN_CALL; UNEXPECTED_MESSAGE for a partial one nobody asked for."""
+        self._check(session)
+        self.rpc.result(session, call, data, more=more)
+
+    def error(self, session: Session, call: str, data: Payload) -> None:
+        """A provider's failure. UNKNOWN_CALL."""
+        self._check(session)
+        self.rpc.error(session, call, data)
+
+    # ---- presence -------------------------------------------------------------------------------------------
+
+    def presence_query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], tuple[str, ...]]:
+        """Sessions per user and the denied names, see :meth:`Presence.query`. LIMIT_REACHED."""
+        self._check(session)
+        return self.presence.query(session, users)
+
+    def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> tuple[str, ...]:
+        """Watch users (None: everybody it may see); returns the denied names. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
+        self._check(session)
+        return self.presence.subscribe(session, users)
+
+    def presence_unsubscribe(self, session: Session, users: Sequence[str] | None) -> None:
+        """Stop watching. NOT_SUBSCRIBED, LIMIT_REACHED."""
+        self._check(session)
+        self.presence.unsubscribe(session, users)
+
+
+def _grant(action: Action, decision: Decision) -> None:
+    if not decision.allowed:
+        raise refusal(action, decision)
+
+
+def _denied(names: Mapping[str, object], decide: Callable[[str], Decision]) -> list[tuple[str, Decision]]:
+    decisions = [(name, decide(name)) for name in names]
+    return [(name, decision) for name, decision in decisions if not decision.allowed]

@@ -1,0 +1,112 @@
+"""The one place where a session is let through: every action on every name asks here, exactly once (T35).
+
+The door knows names and the rules in force, nothing about sessions, channels or transports. It refuses what
+is not canonical (T25) and the router's own namespaces (T26) before any rule is asked, so no rules file can open
+them. Rules are immutable and swapped whole: a decision is made by the old ones or the new ones.
+
+Only a decision that says so allows, and the client learns a code and at most a text about its own spelling of the
+name; what a rule says, or where it stands, is for administrators.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from prometheus_client import Counter
+
+from trio_router.errors import Refused
+from trio_router.identity import Identity
+from trio_router.metrics import Metrics
+from trio_router.names import InvalidName, check_channel, check_procedure, check_user_id, kind_of
+from trio_router.patterns import Pattern, PatternError
+from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
+from trio_router.protocols import codes
+
+CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
+
+_FIELDS: Final = {"event": "channel", "rpc": "procedure", "presence": "user", "record": "record"}
+_CODES: Final = {
+    Reason.RULE_FALSE: codes.DENIED,
+    Reason.RULE_NOT_TRUE: codes.DENIED,
+    Reason.NO_RULE: codes.DENIED,
+    Reason.NOT_PROVABLE: codes.DENIED,
+    Reason.RULE_ERROR: codes.RULE_FAILED,
+    Reason.RESERVED: codes.RESERVED,
+    Reason.INVALID_NAME: codes.INVALID_NAME,
+}
+_SECTIONS: Final = {action: action.section for action in Action}
+_RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
+
+
+class Door:
+    """Who may do what, by the rules in force. One door serves every entrance of an app."""
+
+    def __init__(self, rules: Ruleset, metrics: Metrics | None = None) -> None:
+        self._rules = rules
+        self._metrics = metrics
+        self._counters: dict[tuple[Action, Reason], Counter] = {}
+
+    @property
+    def rules(self) -> Ruleset:
+        """The rules in force."""
+        return self._rules
+
+    def replace_rules(self, rules: Ruleset) -> None:
+        """From now on ``rules`` decide. What already stands is decided again by ``Core.reconsider``."""
+        self._rules = rules
+
+    def authorize(self, identity: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
+        """Whether ``identity`` may do ``action`` on exactly ``name``; ``data`` is what it sends along.
+
+        ``name`` is a channel, a procedure, a record or a user's id, as the action's section wants it.
+        """
+        fault = _fault(_SECTIONS[action], name, wildcards=False)
+        decision = self._rules.decide(identity, action, name, data) if fault is None else fault
+        self._note(action, decision)
+        return decision
+
+    def authorize_pattern(self, identity: Identity, action: Action, pattern: str) -> Decision:
+        """Whether ``identity`` may do ``action`` on every name that ``pattern`` matches (T21)."""
+        fault = _fault(_SECTIONS[action], pattern, wildcards=True)
+        decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
+        self._note(action, decision)
+        return decision
+
+    def _note(self, action: Action, decision: Decision) -> None:
+        if self._metrics is not None:
+            counter = self._counters.get((action, decision.reason))
+            if counter is None:  # a fixed set: twelve actions, eight reasons
+                counter = self._metrics.decisions.labels(f"{action.section}.{action.verb}", decision.reason.value)
+                self._counters[action, decision.reason] = counter
+            counter.inc()
+
+
+def refusal(action: Action, decision: Decision) -> Refused:
+    """What the client is told about a decision that does not allow.
+
+    The detail of an invalid name is the door's own text about the spelling; that of a rule stays here.
+    """
+    code = _CODES.get(decision.reason, codes.DENIED)
+    if decision.reason is Reason.INVALID_NAME:
+        return Refused(code, f"{_FIELDS[_SECTIONS[action]]}: {decision.detail}")
+    return Refused(code)
+
+
+@functools.lru_cache(maxsize=CHECKED_NAMES)
+def _fault(section: str, name: str, *, wildcards: bool) -> Decision | None:
+    """The denial a name earns by its spelling, whatever the rules say; None if it is fit to be decided."""
+    try:
+        if section == "presence":
+            check_user_id(name)
+            return None  # a user's id has no kind, it may hold a colon
+        if section == "rpc":
+            check_procedure(name)
+        else:
+            check_channel(name, wildcards=wildcards)
+        if wildcards:
+            Pattern.parse(name)
+    except (InvalidName, PatternError) as exc:
+        return Decision(allowed=False, reason=Reason.INVALID_NAME, detail=str(exc))
+    return _RESERVED if kind_of(name) else None

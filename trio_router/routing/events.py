@@ -1,0 +1,97 @@
+"""Events: who subscribed what, and one shared delivery for each subscription that an event reaches.
+
+Knows sessions and names, no rules (the core has asked the door), no bytes and no clock. A publish makes one
+``Delivery`` per subscription, never one per receiver, and hands it over at once, so what one session publishes to
+one channel reaches every receiver in that order. A session with several matching subscriptions is told once for each.
+"""
+
+from __future__ import annotations
+
+from trio_router.errors import Refused
+from trio_router.limits import Limits
+from trio_router.metrics import Metrics
+from trio_router.payload import Payload
+from trio_router.protocols import codes
+from trio_router.routing.peer import Delivery, Peer
+from trio_router.routing.session import Session
+from trio_router.routing.subscriptions import Subscription, Subscriptions
+from trio_router.routing.wildcards import WildcardIndex
+
+
+def is_pattern(channel: str) -> bool:
+    """Whether a subscription of ``channel`` is one of a pattern; no channel's own name holds a ``*``."""
+    return "*" in channel
+
+
+class Events:
+    """The event subscriptions of one app."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._index = WildcardIndex()
+        self._exact = Subscriptions()
+        self._wildcard = Subscriptions(opened=self._index.add, closed=self._index.remove)
+
+    def __len__(self) -> int:
+        """How many channels and patterns somebody has subscribed."""
+        return len(self._exact) + len(self._wildcard)
+
+    def subscribe(self, session: Session, channel: str) -> None:
+        """Let ``session`` receive ``channel``, a name or a pattern.
+
+        Raises:
+            Refused: ALREADY_SUBSCRIBED, or LIMIT_REACHED (``subscriptions_per_session``).
+        """
+        if channel in session.subscriptions:
+            raise Refused(codes.ALREADY_SUBSCRIBED)
+        if len(session.subscriptions) >= self._limits.subscriptions_per_session:
+            limit = self._limits.subscriptions_per_session
+            raise Refused(codes.LIMIT_REACHED, f"at most {limit} subscriptions per session")
+        session.subscriptions[channel] = self._registry(channel).join(channel, session)
+
+    def unsubscribe(self, session: Session, channel: str) -> None:
+        """End a subscription, spelled as it was subscribed.
+
+        Raises:
+            Refused: NOT_SUBSCRIBED.
+        """
+        subscription = session.subscriptions.pop(channel, None)
+        if subscription is None:
+            raise Refused(codes.NOT_SUBSCRIBED)
+        self._registry(channel).leave(subscription, session)
+
+    def leave(self, session: Session) -> None:
+        """End all subscriptions of ``session``."""
+        for channel, subscription in session.subscriptions.items():
+            self._registry(channel).leave(subscription, session)
+        session.subscriptions.clear()
+
+    def publish(self, session: Session, channel: str, data: Payload, *, echo: bool, disclose: bool) -> None:
+        """Hand an event to everybody who subscribed its channel: the exact subscription first, then the patterns.
+
+        ``echo``: also to the publisher, if subscribed. ``disclose``: tell who published, which the router knows
+        and nobody can claim (T28).
+        """
+        publisher = session.publisher if disclose else None
+        without = None if echo else session.peer
+        told = 0
+        exact = self._exact.get(channel)
+        if exact is not None:
+            told = _deliver(exact, Delivery(channel, data, None, publisher), without)
+        for subscription in self._index.matching(channel):
+            told += _deliver(subscription, Delivery(channel, data, subscription.name, publisher), without)
+        self._metrics.events.inc()
+        self._metrics.deliveries.inc(told)
+
+    def _registry(self, channel: str) -> Subscriptions:
+        return self._wildcard if is_pattern(channel) else self._exact
+
+
+def _deliver(subscription: Subscription, delivery: Delivery, without: Peer | None) -> int:
+    peers = subscription.peers
+    if without is not None and without in peers:
+        peers = tuple([peer for peer in peers if peer is not without])
+    for peer in peers:
+        peer.event(delivery)
+    return len(peers)

@@ -1,0 +1,71 @@
+"""Which of several providers answers the next call.
+
+The one with the fewest calls in progress; among equals the one that has been waiting longest, so that calls made
+one at a time go round. Offers are kept by how many calls they have, in the order they got there: choosing is
+taking the first of the first level that has one, whatever the number of providers. An offer at its capacity is in
+no level. It knows nothing about callers, time or rules.
+"""
+
+from __future__ import annotations
+
+from trio_router.routing.session import Session
+
+
+class Offer:
+    """One session's offer to answer calls to one procedure, at most ``capacity`` (at least 1) at a time."""
+
+    __slots__ = ("calls", "capacity", "procedure", "session")
+
+    def __init__(self, session: Session, procedure: str, capacity: int) -> None:
+        self.session = session
+        self.procedure = procedure
+        self.capacity = capacity
+        self.calls = 0
+
+
+class Providers:
+    """The offers of one procedure."""
+
+    def __init__(self) -> None:
+        self._offers: set[Offer] = set()
+        self._levels: list[dict[Offer, None]] = []
+
+    def __len__(self) -> int:
+        return len(self._offers)
+
+    def add(self, offer: Offer) -> None:
+        """Include an offer without calls; it is the last of the free ones."""
+        self._offers.add(offer)
+        self._place(offer)
+
+    def remove(self, offer: Offer) -> None:
+        """Choose it no more. Calls it has in progress are its own from now on."""
+        self._offers.remove(offer)
+        self._displace(offer)
+
+    def take(self) -> Offer | None:
+        """Choose an offer and count one more call for it; None if each one is at its capacity."""
+        for level in self._levels:
+            for offer in level:
+                self._displace(offer)
+                offer.calls += 1
+                self._place(offer)
+                return offer
+        return None
+
+    def release(self, offer: Offer) -> None:
+        """One call of ``offer`` has ended. An offer that was removed meanwhile is left alone."""
+        if offer in self._offers:
+            self._displace(offer)
+            offer.calls -= 1
+            self._place(offer)
+
+    def _place(self, offer: Offer) -> None:
+        if offer.calls < offer.capacity:
+            while len(self._levels) <= offer.calls:
+                self._levels.append({})
+            self._levels[offer.calls][offer] = None
+
+    def _displace(self, offer: Offer) -> None:
+        if offer.calls < offer.capacity:
+            del self._levels[offer.calls][offer]
