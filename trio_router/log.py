@@ -63,6 +63,6 @@ def printable(text: str) -> str:
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose events carry ``logger=name``."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(logger=name)
+    """A logger whose events carry ``part=name`` (``logger`` is a parameter of structlog itself)."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(part=name)
     return logger
