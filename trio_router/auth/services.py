@@ -10,6 +10,7 @@ import attrs
 import structlog
 
 from trio_router.clock import Clock
+from trio_router.metrics import Metrics
 from trio_router.storage.users import UserStore
 
 
@@ -23,7 +24,11 @@ class HttpAnswer:
 
 
 class OutboundError(Exception):
-    """No usable answer. ``reason`` is a fixed slug: ``timeout``, ``connect``, ``too_big``, ``encoded``, ``protocol``."""
+    """No usable answer. ``reason`` is a fixed slug.
+
+    ``timeout``, ``connect``, ``tls``, ``protocol`` (broken off, or not HTTP), ``too_big``, ``encoded`` (compressed);
+    ``header`` and ``url``: the request itself cannot be sent.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -65,3 +70,4 @@ class Services:
     users: Callable[[], UserStore]
     base: Path
     log: structlog.stdlib.BoundLogger
+    metrics: Metrics = attrs.field(factory=Metrics)
