@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -66,22 +68,16 @@ class World:
         )
 
 
-class refused:
-    """``with refused(code):`` the block must be refused with exactly this code."""
+@attrs.define
+class Caught:
+    detail: str = ""
 
-    def __init__(self, code: int) -> None:
-        self.code = code
-        self._raises = pytest.raises(Refused)
 
-    def __enter__(self) -> refused:
-        self._caught = self._raises.__enter__()
-        return self
-
-    def __exit__(self, *exc: Any) -> bool:
-        handled = bool(self._raises.__exit__(*exc))
-        assert self._caught.value.code == self.code
-        return handled
-
-    @property
-    def detail(self) -> str:
-        return self._caught.value.detail
+@contextlib.contextmanager
+def refused(code: int) -> Iterator[Caught]:
+    """``with refused(code) as caught:`` the block must be refused with exactly this code."""
+    caught = Caught()
+    with pytest.raises(Refused) as info:
+        yield caught
+    assert info.value.code == code
+    caught.detail = info.value.detail

@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.unit.routing.world import Member, World, refused
+from trio_router.limits import Limits
+from trio_router.payload import ABSENT, Payload
+from trio_router.protocols import codes
+from trio_router.routing.providers import Offer, Providers
+from trio_router.testing.rules import FixedRules
+
+
+def call(world: World, member: Member, tag: str = "1", procedure: str = "sum", **options: Any) -> None:
+    settings: dict[str, Any] = {"timeout": None, "progress": False, "disclose": False} | options
+    world.core.call(member.session, tag, procedure, Payload([1, 2]), **settings)
+
+
+def pair(**limits: Any) -> tuple[World, Member, Member]:
+    """A world with a caller and a provider of ``sum``."""
+    world = World(limits=Limits(**limits))
+    caller, provider = world.join("caller"), world.join("provider")
+    world.core.provide(provider.session, "sum")
+    return world, caller, provider
+
+
+def invoked(provider: Member) -> str:
+    """The id of the last call it was asked to answer."""
+    return str(provider.peer.of("invoke")[-1][1])
+
+
+def is_settled(world: World, *members: Member) -> bool:
+    return not world.timers.pending and not any(m.session.calls or m.session.invocations for m in members)
+
+
+def test_a_call_is_answered_by_the_provider() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    (_, call_id, procedure, data, timeout, progress, who) = provider.told[0]
+    assert (procedure, data.value, timeout, progress, who) == ("sum", [1, 2], 30.0, False, None)
+
+    answer = Payload(3)
+    world.core.result(provider.session, call_id, answer, more=False)
+
+    assert caller.told == [("result", "1", answer, False)]
+    assert is_settled(world, caller, provider)
+    assert world.sample("trio_router_calls_total", outcome="result") == 1
+
+
+def test_a_providers_error_reaches_the_caller_as_it_is() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    fault = Payload({"why": "no"})
+    world.core.error(provider.session, invoked(provider), fault)
+    assert caller.told == [("call_failed", "1", codes.PROVIDER_ERROR, "", fault)]
+    assert is_settled(world, caller, provider)
+    assert world.sample("trio_router_calls_total", outcome="error") == 1
+
+
+@pytest.mark.threat("T28")
+def test_a_caller_is_named_by_the_router_and_only_if_asked() -> None:
+    world, caller, provider = pair()
+    call(world, caller, disclose=True)
+    who = provider.told[0][-1]
+    assert (who.session, who.user) == (caller.session.id, "caller")
+
+
+def test_a_provider_may_call_itself_and_leave() -> None:
+    world, _, provider = pair()
+    call(world, provider)
+    world.core.result(provider.session, invoked(provider), Payload(3), more=False)
+    assert provider.take()[-1][:2] == ("result", "1")
+    call(world, provider, "2")
+    provider.take()
+    world.core.detach(provider.session)
+    assert provider.told == []
+    assert is_settled(world, provider)
+
+
+# ---- partial results ----------------------------------------------------------------------------------------
+
+
+def test_partial_results_come_when_asked_for() -> None:
+    world, caller, provider = pair()
+    call(world, caller, progress=True)
+    assert provider.told[0][5] is True
+    for number in range(3):
+        world.core.result(provider.session, invoked(provider), Payload(number), more=True)
+    world.core.result(provider.session, invoked(provider), Payload(3), more=False)
+    assert [(entry[0], entry[2].value, entry[3]) for entry in caller.told] == [
+        ("result", 0, True),
+        ("result", 1, True),
+        ("result", 2, True),
+        ("result", 3, False),
+    ]
+    assert is_settled(world, caller, provider)
+
+
+def test_a_partial_result_nobody_asked_for_is_refused_and_the_call_goes_on() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    with refused(codes.UNEXPECTED_MESSAGE):
+        world.core.result(provider.session, invoked(provider), Payload(1), more=True)
+    assert caller.told == []
+    world.core.result(provider.session, invoked(provider), Payload(2), more=False)
+    assert len(caller.told) == 1
+
+
+# ---- failure ------------------------------------------------------------------------------------------------
+
+
+def test_nobody_provides_it() -> None:
+    world, caller, _ = pair()
+    with refused(codes.NO_PROVIDER):
+        call(world, caller, procedure="product")
+    assert is_settled(world, caller)
+    assert world.sample("trio_router_calls_total", outcome="no_provider") == 1
+
+
+def test_a_denied_caller_does_not_learn_whether_anybody_provides_it() -> None:
+    world, caller, _ = pair()
+    world.door.replace_rules(FixedRules({}))
+    for procedure in ("sum", "product"):
+        with refused(codes.DENIED):
+            call(world, caller, procedure=procedure)
+
+
+def test_every_provider_is_at_its_limit() -> None:
+    world, caller, provider = pair()
+    other = world.join("other")
+    world.core.unprovide(provider.session, "sum")
+    world.core.provide(provider.session, "sum", 1)
+    world.core.provide(other.session, "sum", 2)
+    for tag in "abc":
+        call(world, caller, tag)
+    with refused(codes.PROVIDER_BUSY):
+        call(world, caller, "d")
+    assert len(provider.told) == 1
+    assert len(other.told) == 2
+    world.core.result(provider.session, invoked(provider), Payload(1), more=False)
+    call(world, caller, "d")
+    assert len(provider.told) == 2
+    assert world.sample("trio_router_calls_total", outcome="provider_busy") == 1
+
+
+def test_a_provider_may_not_take_more_than_the_router_allows() -> None:
+    world, caller, _ = pair(invocations_per_provider=2)
+    greedy = world.join("greedy")
+    world.core.provide(greedy.session, "other", 1_000)
+    for tag in "ab":
+        call(world, caller, tag, "other")
+    with refused(codes.PROVIDER_BUSY):
+        call(world, caller, "c", "other")
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_a_provider_must_take_at_least_one(concurrency: int) -> None:
+    world = World()
+    with refused(codes.INVALID_MESSAGE):
+        world.core.provide(world.join().session, "sum", concurrency)
+    assert len(world.core.rpc) == 0
+
+
+def test_a_lost_provider_is_reported_and_the_call_not_repeated() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    other = world.join("other")
+    world.core.provide(other.session, "sum")
+    world.core.detach(provider.session)
+    assert caller.told == [("call_failed", "1", codes.PROVIDER_LOST, "", ABSENT)]
+    assert other.told == []
+    assert is_settled(world, caller, provider, other)
+    call(world, caller, "2")
+    assert len(other.told) == 1
+
+
+def test_a_lost_caller_interrupts_the_provider_whose_answer_is_unknown_then() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    call_id = invoked(provider)
+    provider.take()
+    world.core.detach(caller.session)
+    assert provider.told == [("interrupt", call_id, "caller_lost")]
+    with refused(codes.UNKNOWN_CALL):
+        world.core.result(provider.session, call_id, Payload(1), more=False)
+    assert is_settled(world, caller, provider)
+
+
+def test_a_cancelled_call() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    world.core.cancel(caller.session, "1")
+    assert caller.told == [("call_failed", "1", codes.CALL_CANCELLED, "", ABSENT)]
+    assert provider.told[-1] == ("interrupt", invoked(provider), "cancelled")
+    with refused(codes.UNKNOWN_CALL):
+        world.core.cancel(caller.session, "1")
+    with refused(codes.UNKNOWN_CALL):
+        world.core.error(provider.session, invoked(provider), Payload(1))
+    assert len(caller.told) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"), [(None, 30.0), (5.0, 5.0), (1e9, 100.0), (0.0, 0.0), (-3.0, 0.0)], ids=str
+)
+def test_a_call_is_answered_in_time_whatever_the_provider_does(asked: float | None, granted: float) -> None:
+    world, caller, provider = pair(call_timeout=30.0, call_timeout_max=100.0)
+    call(world, caller, timeout=asked)
+    assert provider.told[0][4] == granted
+    if granted:
+        world.timers.advance(granted - 0.001)
+        assert caller.told == []
+    world.timers.advance(0.001)
+    assert caller.told == [("call_failed", "1", codes.CALL_TIMEOUT, "", ABSENT)]
+    assert provider.told[-1] == ("interrupt", invoked(provider), "timeout")
+    assert is_settled(world, caller, provider)
+    with refused(codes.UNKNOWN_CALL):
+        world.core.result(provider.session, invoked(provider), Payload(1), more=False)
+
+
+def test_partial_results_do_not_extend_the_deadline() -> None:
+    world, caller, provider = pair()
+    call(world, caller, timeout=2.0, progress=True)
+    world.timers.advance(1.5)
+    world.core.result(provider.session, invoked(provider), Payload(1), more=True)
+    world.timers.advance(0.5)
+    assert caller.told[-1][2] == codes.CALL_TIMEOUT
+
+
+def test_a_timer_that_fires_after_the_answer_changes_nothing() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    timer = world.timers._armed[0]
+    fire = timer.callback
+    assert fire is not None
+    world.core.result(provider.session, invoked(provider), Payload(1), more=False)
+    fire()
+    assert len(caller.told) == 1
+    assert provider.peer.of("interrupt") == []
+
+
+def test_a_tag_in_use_is_refused_and_may_be_used_again_later() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    with refused(codes.DUPLICATE_ID):
+        call(world, caller)
+    other = world.join("other")
+    call(world, other)  # another session's tags are its own
+    world.core.result(provider.session, provider.told[0][1], Payload(1), more=False)
+    call(world, caller)
+    assert len(provider.told) == 3
+
+
+def test_open_calls_of_a_session_are_bounded() -> None:
+    world, caller, _ = pair(calls_per_session=2)
+    call(world, caller, "a")
+    call(world, caller, "b")
+    with refused(codes.LIMIT_REACHED):
+        call(world, caller, "c")
+    world.core.cancel(caller.session, "a")
+    call(world, caller, "c")
+
+
+# ---- offers -------------------------------------------------------------------------------------------------
+
+
+def test_offers_are_made_once_and_withdrawn_once() -> None:
+    world, caller, provider = pair()
+    with refused(codes.ALREADY_PROVIDED):
+        world.core.provide(provider.session, "sum")
+    with refused(codes.NOT_PROVIDED):
+        world.core.unprovide(caller.session, "sum")
+    world.core.unprovide(provider.session, "sum")
+    with refused(codes.NOT_PROVIDED):
+        world.core.unprovide(provider.session, "sum")
+    with refused(codes.NO_PROVIDER):
+        call(world, caller)
+
+
+def test_offers_of_a_session_are_bounded() -> None:
+    world, _, provider = pair(procedures_per_session=2)
+    world.core.provide(provider.session, "b")
+    with refused(codes.LIMIT_REACHED):
+        world.core.provide(provider.session, "c")
+    world.core.unprovide(provider.session, "b")
+    world.core.provide(provider.session, "c")
+
+
+def test_calls_in_progress_outlive_a_withdrawn_offer() -> None:
+    world, caller, provider = pair()
+    call(world, caller, "1")
+    call(world, caller, "2")
+    world.core.unprovide(provider.session, "sum")
+    world.core.provide(provider.session, "sum", 1)
+    first, second = (entry[1] for entry in provider.peer.of("invoke"))
+    world.core.result(provider.session, first, Payload(1), more=False)
+    call(world, caller, "3")  # the new offer's only place was not affected by the old calls
+    world.core.result(provider.session, second, Payload(2), more=False)
+    with refused(codes.PROVIDER_BUSY):
+        call(world, caller, "4")
+    assert [entry[1] for entry in caller.told] == ["1", "2"]
+
+
+# ---- fairness -----------------------------------------------------------------------------------------------
+
+
+def test_calls_one_at_a_time_go_round() -> None:
+    world = World()
+    caller = world.join("caller")
+    providers = [world.join(f"provider{i}") for i in range(3)]
+    for provider in providers:
+        world.core.provide(provider.session, "sum")
+    order = []
+    for number in range(9):
+        call(world, caller, str(number))
+        chosen = next(i for i, p in enumerate(providers) if p.session.invocations)
+        order.append(chosen)
+        world.core.result(providers[chosen].session, invoked(providers[chosen]), Payload(1), more=False)
+    assert order == [0, 1, 2] * 3
+
+
+def test_whoever_has_fewest_calls_in_progress_is_next() -> None:
+    world = World()
+    caller = world.join("caller")
+    slow, quick = world.join("slow"), world.join("quick")
+    world.core.provide(slow.session, "sum")
+    world.core.provide(quick.session, "sum")
+    for number in range(20):
+        call(world, caller, str(number))
+        for call_id in list(quick.session.invocations):
+            world.core.result(quick.session, call_id, Payload(1), more=False)
+    assert len(slow.session.invocations) == 1
+    assert len(quick.peer.of("invoke")) == 19
+
+
+def test_many_calls_at_once_are_spread_evenly() -> None:
+    world = World()
+    caller = world.join("caller")
+    providers = [world.join(f"provider{i}") for i in range(4)]
+    for provider in providers:
+        world.core.provide(provider.session, "sum")
+    for number in range(40):
+        call(world, caller, str(number))
+    assert [len(provider.session.invocations) for provider in providers] == [10] * 4
+
+
+def test_no_offer_is_taken_beyond_its_capacity_and_none_is_forgotten() -> None:
+    world = World()
+    session = world.join().session
+    providers = Providers()
+    offers = [Offer(session, "sum", capacity) for capacity in (1, 2, 3)]
+    for offer in offers:
+        providers.add(offer)
+    taken = [providers.take() for _ in range(7)]
+    assert taken[-1] is None
+    assert Counter(taken[:-1]) == {offers[0]: 1, offers[1]: 2, offers[2]: 3}
+    for offer in taken[:-1]:
+        assert offer is not None
+        providers.release(offer)
+    assert [offer.calls for offer in offers] == [0, 0, 0]
+    for offer in offers:
+        providers.remove(offer)
+    assert providers.take() is None
+    assert len(providers) == 0
+
+
+# ---- forged answers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.threat("T55")
+@pytest.mark.threat("T27")
+def test_an_answer_counts_only_from_the_session_that_was_chosen() -> None:
+    world, caller, provider = pair()
+    rival = world.join("rival")
+    twin = world.join("provider")  # the same user in another session
+    call(world, caller)
+    world.core.provide(rival.session, "sum")
+    call_id = invoked(provider)
+    for forger in (rival, twin, caller):
+        with refused(codes.UNKNOWN_CALL):
+            world.core.result(forger.session, call_id, Payload("forged"), more=False)
+        with refused(codes.UNKNOWN_CALL):
+            world.core.error(forger.session, call_id, Payload("forged"))
+    assert caller.told == []
+    world.core.result(provider.session, call_id, Payload("real"), more=False)
+    assert [entry[2].value for entry in caller.told] == ["real"]
+    with refused(codes.UNKNOWN_CALL):
+        world.core.result(provider.session, call_id, Payload("again"), more=False)
+    assert len(caller.told) == 1
+
+
+@pytest.mark.threat("T55")
+def test_a_provider_learns_nothing_about_its_caller_unless_the_caller_wants_it() -> None:
+    world, caller, provider = pair()
+    call(world, caller, tag="my-secret-tag")
+    told = repr(provider.told)
+    assert "my-secret-tag" not in told
+    assert caller.session.id not in told
+    assert "'caller'" not in told
+
+
+@pytest.mark.threat("T55")
+def test_providing_needs_a_permission_of_its_own() -> None:
+    from trio_router.permissions.decision import Action
+
+    world = World(FixedRules({Action.RPC_REQUEST: True, Action.RPC_PROVIDE: ["echo"]}))
+    squatter = world.join("squatter")
+    with refused(codes.DENIED):
+        world.core.provide(squatter.session, "sum")
+    world.core.provide(squatter.session, "echo")
+    assert list(squatter.session.offers) == ["echo"]
