@@ -31,6 +31,8 @@ class Action(enum.Enum):
     RECORD_LISTEN = ("record", "listen")
     RECORD_NOTIFY = ("record", "notify")
 
+    __hash__ = object.__hash__  # members are single objects, and every decision looks one up
+
     @property
     def section(self) -> str:
         return self.value[0]

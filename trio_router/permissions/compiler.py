@@ -1,0 +1,222 @@
+"""Tree of an expression in, Python function out.
+
+The one place of the package that calls ``compile``, and it is called on a syntax tree built here node by node from
+our own closed list, never on text (T29). The function's globals are the functions of ``values`` and nothing else:
+there are no builtins to reach. Where the type of an operand is known from the tree, the comparison becomes Python's
+own, which is what makes ``user.id === $userid`` one comparison of two texts.
+
+The function is called as ``rule(user, name, data, now, variables)``: a ``User``, the name, a ``Payload``, a function
+that gives milliseconds since the epoch, and the texts of the pattern's variables in their order. It returns the value
+of the expression or raises whatever the evaluation raised.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trio_router.identity import User
+from trio_router.payload import Payload
+from trio_router.permissions import values
+from trio_router.permissions.syntax import (
+    UNDEFINED,
+    Compare,
+    Constant,
+    Junction,
+    Member,
+    MethodCall,
+    Name,
+    Node,
+    Not,
+    PatternVariable,
+    TypeOf,
+    Undefined,
+    UserField,
+)
+
+Evaluate = Callable[[User, str, Payload, Callable[[], int], tuple[str, ...]], Any]
+
+_PARAMETERS: Final = ("user", "name", "data", "now", "variables")
+_USER_ATTRIBUTES: Final = {"id": "id", "data": "data", "isAuthenticated": "is_authenticated"}
+_METHOD_PREFIX: Final = "method_"
+_GLOBALS: Final[Mapping[str, Any]] = {
+    "__builtins__": {},
+    "UNDEFINED": UNDEFINED,
+    "payload_value": values.payload_value,
+    "type_name": values.type_name,
+    "truthy": values.truthy,
+    "member": values.member,
+    "element": values.element,
+    "length": values.length,
+    "strict_equal": values.strict_equal,
+    "loose_equal": values.loose_equal,
+    "less": values.less,
+    "less_or_equal": values.less_or_equal,
+    **{_METHOD_PREFIX + name: function for name, function in values.IMPLEMENTATIONS.items()},
+}
+_TEXT_METHODS: Final = frozenset({"toUpperCase", "toLowerCase", "trim"})
+_TRUTH_METHODS: Final = frozenset({"startsWith", "endsWith", "includes"})
+
+
+def compile_rule(tree: Node, *, variables: tuple[str, ...], action: str, label: str) -> Evaluate:
+    """A function that evaluates ``tree``. ``label`` names the rule in tracebacks."""
+    function = ast.FunctionDef(
+        name="rule",
+        args=ast.arguments(
+            posonlyargs=[ast.arg(arg=name) for name in _PARAMETERS],
+            args=[],
+            vararg=None,
+            kwonlyargs=[],
+            kw_defaults=[],
+            kwarg=None,
+            defaults=[],
+        ),
+        body=[ast.Return(value=_Builder(variables, action).expression(tree))],
+        decorator_list=[],
+    )
+    module = ast.fix_missing_locations(ast.Module(body=[function], type_ignores=[]))
+    namespace: dict[str, Any] = dict(_GLOBALS)
+    exec(compile(module, f"<rule {label}>", "exec", dont_inherit=True), namespace)  # noqa: S102 - our own tree
+    rule: Evaluate = namespace["rule"]
+    return rule
+
+
+def type_of(node: Node) -> str:
+    """``string``, ``boolean`` or ``number`` if every value of ``node`` is of this type, else ``""``."""
+    match node:
+        case Constant(value=bool()):
+            return "boolean"
+        case Constant(value=str()) | PatternVariable() | TypeOf() | UserField(name="id") | Name(name="name" | "action"):
+            return "string"
+        case Constant(value=int() | float()) | Name(name="now"):
+            return "number"
+        case Not() | Compare() | UserField(name="isAuthenticated"):
+            return "boolean"
+        case MethodCall():
+            return (
+                "string" if node.method in _TEXT_METHODS else "boolean" if node.method in _TRUTH_METHODS else "number"
+            )
+        case Junction():
+            types = {type_of(operand) for operand in node.operands}
+            return types.pop() if len(types) == 1 else ""
+        case _:
+            return ""
+
+
+class _Builder:
+    def __init__(self, variables: tuple[str, ...], action: str) -> None:
+        self._variables = variables
+        self._action = action
+        self._temporaries = 0
+
+    def expression(self, node: Node) -> ast.expr:
+        match node:
+            case Constant():
+                return _load("UNDEFINED") if isinstance(node.value, Undefined) else _constant(node.value)
+            case UserField():
+                return ast.Attribute(value=_load("user"), attr=_USER_ATTRIBUTES[node.name], ctx=ast.Load())
+            case Name(name="data"):
+                return _call("payload_value", _load("data"))
+            case Name(name="now"):
+                return ast.Call(func=_load("now"), args=[], keywords=[])
+            case Name(name="action"):
+                return _constant(self._action)
+            case Name():
+                return _load("name")
+            case PatternVariable():
+                index = self._variables.index(node.name)
+                return ast.Subscript(value=_load("variables"), slice=_constant(index), ctx=ast.Load())
+            case Member(key="length") if type_of(node.object) == "string":
+                return _call("length", self.expression(node.object))
+            case Member():
+                function = "member" if isinstance(node.key, str) else "element"
+                return _call(function, self.expression(node.object), _constant(node.key))
+            case MethodCall():
+                operands = (node.object, *node.arguments)
+                return _call(_METHOD_PREFIX + node.method, *(self.expression(operand) for operand in operands))
+            case Not():
+                return _not(self._condition(node.operand))
+            case TypeOf():
+                return _call("type_name", self.expression(node.operand))
+            case Compare():
+                return self._compare(node)
+            case Junction():
+                return self._junction(node)
+
+    def _condition(self, node: Node) -> ast.expr:
+        """Something that Python takes for true exactly when JavaScript takes ``node`` for true."""
+        made = self.expression(node)
+        return made if type_of(node) in ("boolean", "string") else _call("truthy", made)
+
+    def _compare(self, node: Compare) -> ast.expr:
+        left, right = self.expression(node.left), self.expression(node.right)
+        types = (type_of(node.left), type_of(node.right))
+        match node.operator:
+            case "===" | "!==":
+                return self._strict(node, left, right, types)
+            case "==" | "!=":
+                negated = node.operator == "!="
+                if types == ("string", "string"):
+                    return _python(left, ast.NotEq() if negated else ast.Eq(), right)
+                made = _call("loose_equal", left, right)
+                return _not(made) if negated else made
+            case "<" | ">" | "<=" | ">=" if types == ("number", "number"):
+                order: dict[str, ast.cmpop] = {"<": ast.Lt(), ">": ast.Gt(), "<=": ast.LtE(), ">=": ast.GtE()}
+                return _python(left, order[node.operator], right)
+            case _:
+                # a > b asks b < a; the operands have no effects, so the order in which they are read is of no matter.
+                first, second = (left, right) if node.operator[0] == "<" else (right, left)
+                return _call("less_or_equal" if node.operator[1:] else "less", first, second)
+
+    def _strict(self, node: Compare, left: ast.expr, right: ast.expr, types: tuple[str, str]) -> ast.expr:
+        negated = node.operator == "!=="
+        if any(_is_singleton(operand) for operand in (node.left, node.right)):
+            return _python(left, ast.IsNot() if negated else ast.Is(), right)
+        if "string" in types:  # a text is equal to an equal text alone, in both languages
+            return _python(left, ast.NotEq() if negated else ast.Eq(), right)
+        made = _call("strict_equal", left, right)
+        return _not(made) if negated else made
+
+    def _junction(self, node: Junction) -> ast.expr:
+        """``&&`` and ``||`` give one of their operands, as in Python, but other values count as true.
+
+        Where they do not, ``a && b && c`` becomes ``t if not truthy(t := a) or not truthy(t := b) else c``, so that
+        a long chain is not a deep tree.
+        """
+        if all(type_of(operand) in ("boolean", "string") for operand in node.operands[:-1]):
+            joined = ast.And() if node.operator == "&&" else ast.Or()
+            return ast.BoolOp(op=joined, values=[self.expression(operand) for operand in node.operands])
+        self._temporaries += 1
+        kept = f"t{self._temporaries}"
+        conditions: list[ast.expr] = []
+        for operand in node.operands[:-1]:
+            stored = ast.NamedExpr(target=ast.Name(id=kept, ctx=ast.Store()), value=self.expression(operand))
+            condition = _call("truthy", stored)
+            conditions.append(_not(condition) if node.operator == "&&" else condition)
+        test = conditions[0] if len(conditions) == 1 else ast.BoolOp(op=ast.Or(), values=conditions)
+        return ast.IfExp(test=test, body=_load(kept), orelse=self.expression(node.operands[-1]))
+
+
+def _is_singleton(node: Node) -> bool:
+    return isinstance(node, Constant) and (node.value is None or isinstance(node.value, bool | Undefined))
+
+
+def _load(name: str) -> ast.expr:
+    return ast.Name(id=name, ctx=ast.Load())
+
+
+def _constant(value: str | float | None) -> ast.expr:
+    return ast.Constant(value=value)
+
+
+def _call(function: str, *arguments: ast.expr) -> ast.expr:
+    return ast.Call(func=_load(function), args=list(arguments), keywords=[])
+
+
+def _not(operand: ast.expr) -> ast.expr:
+    return ast.UnaryOp(op=ast.Not(), operand=operand)
+
+
+def _python(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
+    return ast.Compare(left=left, ops=[operator], comparators=[right])

@@ -1,0 +1,155 @@
+"""Text of a rules file in, compiled rules out, or every problem the file has.
+
+Owns the shape of the file: sections, patterns, actions, rules. A section, pattern or action that is not there is
+denied; a file, section or pattern that is there and says nothing is an error, as is every word that is not
+understood (T31).
+
+The rule that keeps this honest: there is no half of a ruleset. Either all of the file was understood or
+:class:`RuleError` names all that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from trio_router import documents
+from trio_router.clock import Clock
+from trio_router.documents import DocumentError, Node
+from trio_router.errors import Problem, RuleError
+from trio_router.patterns import Pattern, PatternError
+from trio_router.permissions.compiler import Evaluate, compile_rule
+from trio_router.permissions.decision import Action, RuleRef
+from trio_router.permissions.grammar import Scope, closest, parse
+from trio_router.permissions.index import Rule
+from trio_router.permissions.lexer import ExpressionError
+from trio_router.permissions.namespace import check_pattern
+from trio_router.permissions.places import SourceMap
+from trio_router.permissions.ruleset import CompiledRules
+from trio_router.permissions.syntax import Node as Tree
+
+SECTIONS: Final[dict[str, dict[str, Action]]] = {}
+for _action in Action:
+    SECTIONS.setdefault(_action.section, {})[_action.verb] = _action
+
+WITH_DATA: Final = frozenset({Action.EVENT_PUBLISH, Action.RPC_REQUEST, Action.RECORD_WRITE})
+"""The actions that carry data a rule can read."""
+
+
+def load_rules(text: str, source: str, *, clock: Clock) -> CompiledRules:
+    """The rules that ``text`` spells; ``source`` names the file in errors and decisions.
+
+    Raises:
+        RuleError: the text is not a rules file; holds every problem found, in file order.
+    """
+    try:
+        root = documents.read(text, source)
+    except DocumentError as error:
+        raise RuleError(error.problems) from None
+    loader = _Loader(text, source)
+    loader.file(root)
+    if loader.problems:
+        raise RuleError(sorted(loader.problems, key=lambda problem: (problem.line, problem.column)))
+    return CompiledRules(text, loader.rules, clock)
+
+
+class _Loader:
+    def __init__(self, text: str, source: str) -> None:
+        self.problems: list[Problem] = []
+        self.rules: dict[Action, list[Rule]] = {}
+        self._map = SourceMap(text)
+        self._source = source
+        self._order = 0
+        self._shapes: dict[tuple[Action, tuple[str, ...]], RuleRef] = {}
+        self._compiled: dict[tuple[str, Scope], tuple[Tree, Evaluate]] = {}
+
+    def file(self, root: Node) -> None:
+        if root.value is None:
+            self._problem(root, f"the file is empty; expected sections {_listed(SECTIONS)}")
+            return
+        if not self._is_mapping(root, f"the file must hold sections {_listed(SECTIONS)}"):
+            return
+        for section, key, value in root.entries():
+            if section not in SECTIONS:
+                self._unknown(key, "section", section, SECTIONS)
+            elif self._is_mapping(value, "a section maps name patterns to actions", section):
+                for text, pattern_key, actions in value.entries():
+                    self._pattern(section, text, pattern_key, actions)
+
+    def _pattern(self, section: str, text: str, key: Node, actions: Node) -> None:
+        field = f'{section} "{text}"'
+        pattern = None
+        try:
+            pattern = Pattern.parse(text, variables=True)
+            check_pattern(section, pattern)
+        except PatternError as error:
+            self._problem_within(key, error.position, error.message, field)
+        if not self._is_mapping(actions, f"a pattern maps actions ({_listed(SECTIONS[section])}) to rules", field):
+            return
+        for verb, verb_key, rule in actions.entries():
+            action = SECTIONS[section].get(verb)
+            if action is None:
+                self._unknown(verb_key, f"action of {section}", verb, SECTIONS[section], field)
+            elif pattern is not None:
+                self._rule(pattern, action, verb_key, rule, f"{field} {verb}")
+
+    def _rule(self, pattern: Pattern, action: Action, key: Node, value: Node, field: str) -> None:
+        self._order += 1
+        ref = RuleRef(self._source, value.line, value.column, pattern.text, action.verb)
+        twin = self._shapes.setdefault((action, pattern.shape), ref)
+        if twin is not ref:
+            again = f'the pattern "{twin.pattern}" matches the same names and has a rule for {action.verb} in line'
+            self._problem(key, f"{again} {twin.line}; only one of the two could apply", field)
+        if isinstance(value.value, bool):
+            self._add(action, Rule(pattern, ref, self._order, constant=value.value))
+        elif isinstance(value.value, str):
+            scope = Scope(pattern.variables, action in WITH_DATA, f"{action.section} {action.verb}")
+            try:
+                tree, evaluate = self._expression(value.value, scope, action, ref)
+            except ExpressionError as error:
+                self._problem_within(value, error.position, error.message, field)
+            else:
+                self._add(action, Rule(pattern, ref, self._order, tree=tree, evaluate=evaluate))
+        else:
+            self._problem(value, f"a rule is true, false or an expression in quotes, not a {value.kind}", field)
+
+    def _expression(self, text: str, scope: Scope, action: Action, ref: RuleRef) -> tuple[Tree, Evaluate]:
+        """The same text in the same scope is compiled once: large files repeat a few rules."""
+        made = self._compiled.get((text, scope))
+        if made is None:
+            tree = parse(text, scope)
+            label = f"{ref.source}:{ref.line}"
+            made = tree, compile_rule(tree, variables=scope.variables, action=action.verb, label=label)
+            self._compiled[text, scope] = made
+        return made
+
+    def _add(self, action: Action, rule: Rule) -> None:
+        self.rules.setdefault(action, []).append(rule)
+
+    def _is_mapping(self, node: Node, expected: str, field: str = "") -> bool:
+        if isinstance(node.value, dict) and node.value:
+            return True
+        if node.value is None or node.value == {}:
+            self._problem(node, "nothing stands here; leave it out to deny everything in it", field)
+        else:
+            self._problem(node, f"{expected}, but here is a {node.kind}", field)
+        return False
+
+    def _unknown(self, key: Node, what: str, word: str, known: Iterable[str], field: str = "") -> None:
+        hint = closest(word, known) or f"; expected {_listed(known)}"
+        self._problem(key, f"unknown {what} {word!r}{hint}", field)
+
+    def _problem(self, node: Node, message: str, field: str = "") -> None:
+        self.problems.append(Problem(message, self._source, node.line, node.column, field))
+
+    def _problem_within(self, scalar: Node, position: int, message: str, field: str) -> None:
+        """A problem at character ``position`` of the scalar's text."""
+        place = self._map.place(scalar, position)
+        if place is None:
+            place = scalar.line, scalar.column
+            message = f"{message} (in the expression at character {position + 1})"
+        self.problems.append(Problem(message, self._source, *place, field))
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,168 @@
+"""Compiled rules: immutable, asked for decisions, swapped whole.
+
+What is remembered between questions is which rule applies to a name, with its variables; never a decision, since the
+rule runs again each time (T34). The memory belongs to the ruleset, so new rules start with an empty one, and it
+is bounded, since names are chosen by clients.
+
+The rule that keeps this honest: both questions are total, and the only way to ``allowed=True`` is a rule that came
+out as exactly ``true``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from trio_router.clock import Clock
+from trio_router.errors import RouterError
+from trio_router.identity import Identity
+from trio_router.names import InvalidName, check_channel, check_procedure, check_user_id
+from trio_router.patterns import Pattern, PatternError
+from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.compiler import Evaluate
+from trio_router.permissions.decision import Action, Decision, Reason
+from trio_router.permissions.index import Reach, Rule, RuleIndex
+
+REMEMBERED_NAMES: Final = 8192  # at most 255 characters each: under 8 MiB
+
+Found = Decision | tuple[Rule, Evaluate, tuple[str, ...]]
+"""A decision that needs no rule to run, or else the rule to run with its variables."""
+
+
+class CompiledRules:
+    """The rules of one file. Make it with :func:`trio_router.permissions.loader.load_rules`."""
+
+    def __init__(self, text: str, rules: Mapping[Action, Iterable[Rule]], clock: Clock) -> None:
+        self._version = hashlib.sha256(text.encode()).hexdigest()
+        self._indexes = {action: RuleIndex(rules.get(action, ())) for action in Action}
+        self._no_rule = {action: Decision(False, Reason.NO_RULE) for action in Action}
+        self._now: Callable[[], int] = lambda: int(clock.wall() * 1000)
+        self._find = lru_cache(maxsize=REMEMBERED_NAMES)(self._find_afresh)
+
+    @property
+    def version(self) -> str:
+        """The SHA-256 of the rules file's text, in hexadecimal."""
+        return self._version
+
+    def decide(self, who: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
+        """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises."""
+        rule = None
+        try:
+            found = self._find(action, name)
+            if isinstance(found, Decision):
+                return found
+            rule, evaluate, variables = found
+            value = evaluate(who.user, name, data, self._now, variables)
+            return rule.allowed if value is True else _not_allowed(rule, value)
+        except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
+            return _failed(rule, error)
+
+    def decide_pattern(self, who: Identity, action: Action, pattern: str) -> Decision:
+        """Whether ``who`` may do ``action`` on every name that the wildcard ``pattern`` matches (T21). Never raises.
+
+        Allowed if each rule that may apply to one of these names is true whatever the name, and some rule covers them
+        all. A rule that reads ``name``, ``data`` or a variable that differs from name to name proves nothing.
+        """
+        rule = None
+        try:
+            if "*" not in pattern:
+                return self.decide(who, action, pattern)
+            wildcard = _checked_wildcard(action, pattern)
+            if wildcard is None:
+                return Decision(False, Reason.INVALID_NAME)
+            for reach in self._indexes[action].reach(wildcard):
+                rule = reach.rule
+                decision = self._decide_reach(who, reach)
+                if reach.covers:
+                    return decision
+                if decision.reason is Reason.NOT_PROVABLE:
+                    return decision
+                if not decision.allowed:
+                    return _unproved(rule, "it reaches some of these names and is not true for all of them")
+            if rule is None:
+                return self._no_rule[action]
+            return Decision(False, Reason.NOT_PROVABLE, detail="no single rule covers every name of the wildcard")
+        except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
+            return _failed(rule, error)
+
+    def _decide_reach(self, who: Identity, reach: Reach) -> Decision:
+        rule = reach.rule
+        if rule.evaluate is None:
+            return rule.allowed if rule.constant else rule.refused
+        varying = rule.names - {"now", "action"} - {"$" + variable for variable in reach.fixed}
+        if varying:
+            return _unproved(rule, f"it reads {', '.join(sorted(varying))}, which differs from name to name")
+        variables = tuple(reach.fixed.get(variable, "") for variable in rule.pattern.variables)
+        try:
+            value = rule.evaluate(who.user, "", ABSENT, self._now, variables)
+        except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
+            return _failed(rule, error)
+        return rule.allowed if value is True else _not_allowed(rule, value)
+
+    def _find_afresh(self, action: Action, name: str) -> Found:
+        try:
+            _check_name(action, name)
+        except InvalidName as error:
+            return Decision(False, Reason.INVALID_NAME, detail=f"the name {error}")
+        found = self._indexes[action].find(name)
+        if found is None:
+            return self._no_rule[action]
+        rule, variables = found
+        if rule.evaluate is None:
+            return rule.allowed if rule.constant else rule.refused
+        return rule, rule.evaluate, variables
+
+
+def _check_name(action: Action, name: str) -> None:
+    if action.section == "presence":
+        check_user_id(name)
+    elif action.section == "rpc":
+        check_procedure(name)
+    else:
+        check_channel(name)
+
+
+def _checked_wildcard(action: Action, pattern: str) -> Pattern | None:
+    """The parsed wildcard, or None if no name of the section could ever match it."""
+    try:
+        if action.section == "presence":
+            letters = pattern.replace("*", "")
+            if letters:
+                check_user_id(letters)
+        else:
+            check_channel(pattern, wildcards=True)
+        return Pattern.parse(pattern)
+    except (InvalidName, PatternError):
+        return None
+
+
+def _not_allowed(rule: Rule, value: Any) -> Decision:
+    if value is False:
+        return rule.refused
+    return Decision(
+        False, Reason.RULE_NOT_TRUE, rule.ref, f"the rule is neither true nor false but {_described(value)}"
+    )
+
+
+def _failed(rule: Rule | None, error: Exception) -> Decision:
+    # Only our own errors are told: the text of another one may hold a value.
+    detail = str(error) if isinstance(error, RouterError) else type(error).__name__
+    return Decision(False, Reason.RULE_ERROR, rule.ref if rule else None, detail)
+
+
+def _unproved(rule: Rule, why: str) -> Decision:
+    ref = rule.ref
+    place = f"the rule for {ref.action} of {ref.pattern!r} in {ref.source}, line {ref.line}"
+    return Decision(False, Reason.NOT_PROVABLE, ref, f"{place}: {why}")
+
+
+def _described(value: Any) -> str:
+    """The kind of a value, never the value."""
+    if value is None:
+        return "null"
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (str, "a text"), ((int, float), "a number"), ((list, tuple), "a list"), (Mapping, "an object"),
+    )  # fmt: skip
+    return next((text for kind, text in kinds if isinstance(value, kind)), "undefined")

@@ -1,0 +1,307 @@
+"""What expressions do with values: the semantics of JavaScript over JSON values.
+
+A value is a JSON value as the codec made it, or ``UNDEFINED``. An object has the keys it holds and no others:
+``toString``, ``__proto__`` and ``__class__`` are absent keys like any other (T18, T29), so nothing here reads an
+attribute of a Python object by name. Numbers are doubles, texts are sequences of UTF-16 code units, and a list or
+an object is equal to itself alone.
+
+The rule that keeps this honest: every function is total over these values, or raises :class:`ExpressionFailed`
+where JavaScript raises a TypeError. Source of the semantics: ECMA-262, sections 7.1, 7.2 and 22.1.3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trio_router.errors import RouterError
+from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.syntax import UNDEFINED
+
+_NAN: Final = float("nan")
+_EXACT: Final = 2**53
+_BLANK: Final = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+# Possessive, so it takes one pass over the text whatever it holds (T30).
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+_RADIX: Final = {
+    "0x": (16, re.compile("[0-9a-fA-F]++")),
+    "0o": (8, re.compile("[0-7]++")),
+    "0b": (2, re.compile("[01]++")),
+}
+_INFINITE: Final = {"Infinity": float("inf"), "+Infinity": float("inf"), "-Infinity": float("-inf")}
+_LONGEST_INDEX: Final = 16  # digits; no list is that long
+_LONGEST_EXACT: Final = 21  # digits in which JavaScript writes a number without an exponent
+
+
+class ExpressionFailed(RouterError):
+    """The expression has no value for these values, e.g. the member of undefined."""
+
+
+def payload_value(payload: Payload) -> Any:
+    """``data``: the payload's value, or undefined when there is none."""
+    return UNDEFINED if payload is ABSENT else payload.value
+
+
+def type_name(value: Any) -> str:
+    """What ``typeof`` says."""
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "undefined" if value is UNDEFINED else "object"
+
+
+def truthy(value: Any) -> bool:
+    """Whether a condition takes ``value`` for true: all but false, 0, NaN, "", null and undefined."""
+    if isinstance(value, int | float):
+        return bool(value) and value == value
+    if isinstance(value, str):
+        return value != ""
+    return value is not None and value is not UNDEFINED
+
+
+def member(value: Any, key: str) -> Any:
+    """``value.key`` or ``value["key"]``: undefined when there is no such key.
+
+    Raises:
+        ExpressionFailed: the value is undefined or null.
+    """
+    if type(value) is dict or isinstance(value, Mapping):
+        return value.get(key, UNDEFINED)
+    if value is UNDEFINED or value is None:
+        raise ExpressionFailed(f"cannot read {key!r} of {_shown(value)}")
+    if isinstance(value, str | list | tuple):
+        if key == "length":
+            return length(value) if isinstance(value, str) else len(value)
+        if key.isascii() and key.isdigit() and (key == "0" or key[0] != "0") and len(key) < _LONGEST_INDEX:
+            return element(value, int(key))
+    return UNDEFINED
+
+
+def element(value: Any, index: int) -> Any:
+    """``value[index]``: undefined when there is no such item, character or key.
+
+    Raises:
+        ExpressionFailed: the value is undefined or null.
+    """
+    if isinstance(value, list | tuple):
+        return value[index] if index < len(value) else UNDEFINED
+    if isinstance(value, str):
+        unit = _units(value)[2 * index : 2 * index + 2]
+        return unit.decode("utf-16-be", "surrogatepass") if unit else UNDEFINED
+    if isinstance(value, Mapping) or value is None or value is UNDEFINED:
+        return member(value, str(index))
+    return UNDEFINED
+
+
+def length(text: str) -> int:
+    """How many UTF-16 code units ``text`` has."""
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(letter > "\uffff" for letter in text)
+
+
+def strict_equal(left: Any, right: Any) -> bool:
+    """``left === right``."""
+    if isinstance(left, str):
+        return isinstance(right, str) and left == right
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float):
+        return isinstance(right, int | float) and _double(left) == _double(right)
+    return left is right
+
+
+def loose_equal(left: Any, right: Any) -> bool:
+    """``left == right``."""
+    if left is None or left is UNDEFINED:
+        return right is None or right is UNDEFINED
+    if right is None or right is UNDEFINED:
+        return False
+    if _is_object(left) and _is_object(right):
+        return left is right
+    if type_name(left) == type_name(right):
+        return strict_equal(left, right)
+    left, right = _primitive(left), _primitive(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
+    return to_number(left) == to_number(right)
+
+
+def less(left: Any, right: Any) -> bool:
+    """``left < right``."""
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return _double(left) < _double(right)
+    left, right = _primitive(left), _primitive(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return _units(left) < _units(right)
+    return to_number(left) < to_number(right)
+
+
+def less_or_equal(left: Any, right: Any) -> bool:
+    """``left <= right``."""
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return _double(left) <= _double(right)
+    left, right = _primitive(left), _primitive(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return _units(left) <= _units(right)
+    return to_number(left) <= to_number(right)
+
+
+def to_number(value: Any) -> float:
+    """The number a value stands for in a comparison; NaN if none."""
+    if isinstance(value, int | float):
+        return _double(value)
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        return _number_of_text(value.strip(_BLANK))
+    return _NAN if value is UNDEFINED else _number_of_text(to_text(value).strip(_BLANK))
+
+
+def to_text(value: Any) -> str:
+    """The text a value stands for where a text is needed."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return _number_text(_double(value))
+    if isinstance(value, list | tuple):
+        return ",".join("" if item is None or item is UNDEFINED else to_text(item) for item in value)
+    return "[object Object]" if isinstance(value, Mapping) else _shown(value)
+
+
+def starts_with(value: Any, part: Any) -> bool:
+    """``value.startsWith(part)``."""
+    return _text(value, "startsWith").startswith(to_text(part))
+
+
+def ends_with(value: Any, part: Any) -> bool:
+    """``value.endsWith(part)``."""
+    return _text(value, "endsWith").endswith(to_text(part))
+
+
+def includes(value: Any, part: Any) -> bool:
+    """``value.includes(part)``: a text in a text, or an item in a list."""
+    if isinstance(value, list | tuple):
+        return any(strict_equal(item, part) or (_is_nan(item) and _is_nan(part)) for item in value)
+    return to_text(part) in _text(value, "includes")
+
+
+def index_of(value: Any, part: Any) -> int:
+    """``value.indexOf(part)``: where the text or item first stands, in UTF-16 code units or items; -1 if nowhere."""
+    if isinstance(value, list | tuple):
+        return next((index for index, item in enumerate(value) if strict_equal(item, part)), -1)
+    text = _text(value, "indexOf")
+    found = text.find(to_text(part))
+    return found if found < 0 else length(text[:found])
+
+
+def to_upper_case(value: Any) -> str:
+    """``value.toUpperCase()``."""
+    return _text(value, "toUpperCase").upper()
+
+
+def to_lower_case(value: Any) -> str:
+    """``value.toLowerCase()``."""
+    return _text(value, "toLowerCase").lower()
+
+
+def trim(value: Any) -> str:
+    """``value.trim()``."""
+    return _text(value, "trim").strip(_BLANK)
+
+
+IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
+    "startsWith": starts_with,
+    "endsWith": ends_with,
+    "includes": includes,
+    "indexOf": index_of,
+    "toUpperCase": to_upper_case,
+    "toLowerCase": to_lower_case,
+    "trim": trim,
+}
+
+
+def _text(value: Any, method: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is UNDEFINED or value is None:
+        raise ExpressionFailed(f"cannot read {method!r} of {_shown(value)}")
+    kind = "list" if isinstance(value, list | tuple) else type_name(value)
+    raise ExpressionFailed(f"{method}() is not a method of this {kind}")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else "undefined"
+
+
+def _is_object(value: Any) -> bool:
+    return not isinstance(value, str | int | float) and isinstance(value, Mapping | list | tuple)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _double(number: Any) -> float:
+    """A number as JavaScript holds it: whole numbers past 2**53 lose their last digits there too."""
+    if isinstance(number, float) or -_EXACT <= number <= _EXACT:
+        return number  # type: ignore[no-any-return]
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+
+
+def _primitive(value: Any) -> Any:
+    return to_text(value) if _is_object(value) else value
+
+
+def _units(text: str) -> bytes:
+    """Something that orders texts by UTF-16 code units, as JavaScript does; code points differ past U+FFFF."""
+    return text.encode("utf-16-be", "surrogatepass")
+
+
+def _number_of_text(text: str) -> float:
+    if not text:
+        return 0.0
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    radix, digits = _RADIX.get(text[:2].lower(), (0, None))
+    if digits is not None and digits.fullmatch(text, 2):
+        return _double(int(text[2:], radix))
+    return _INFINITE.get(text, _NAN)
+
+
+def _number_text(number: float) -> str:
+    if number != number:
+        return "NaN"
+    if number in (float("inf"), float("-inf")):
+        return "Infinity" if number > 0 else "-Infinity"
+    if number == 0:
+        return "0"
+    # Both languages choose the shortest digits that read back as this number; only the layout differs.
+    mantissa, _, exponent = repr(abs(float(number))).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    return ("-" if number < 0 else "") + _laid_out(digits, point)
+
+
+def _laid_out(digits: str, point: int) -> str:
+    """The number 0.digits * 10**point, written as ECMA-262 6.1.6.1.20 says."""
+    if len(digits) <= point <= _LONGEST_EXACT:
+        return digits + "0" * (point - len(digits))
+    if 0 < point <= _LONGEST_EXACT:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return "0." + "0" * -point + digits
+    shown = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
+    return f"{shown}e{point - 1:+d}"
