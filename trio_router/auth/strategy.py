@@ -100,6 +100,18 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A strategy that has something to do before the first login, such as connecting to a database.
+
+    The composition root awaits it before the router listens, so that faults are seen at start; a strategy must cope with
+    it not having been called.
+    """
+
+    async def prepare(self) -> None:
+        """Get ready. May raise ``ConfigError`` or ``StorageUnavailable``, and may be called again."""
+
+
+@runtime_checkable
 class StrategyType(Protocol):
     """What an entry point of the group ``trio_router.auth`` (or a dotted path) names.
 
