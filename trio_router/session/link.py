@@ -10,11 +10,16 @@ from trio_router.protocols.codes import CloseCode
 
 
 class LinkClosed(Exception):
-    """The connection is gone, from either side. ``code`` is the peer's close code, or None without a close frame."""
+    """The connection is gone, from either side.
 
-    def __init__(self, code: int | None = None) -> None:
-        super().__init__(code)
+    ``code`` is the peer's close code, or None without a close frame. ``ours`` is why the link ended the connection by itself
+    (slow, flood, too big, ...), or None.
+    """
+
+    def __init__(self, code: int | None = None, ours: CloseCode | None = None) -> None:
+        super().__init__(code, ours)
         self.code = code
+        self.ours = ours
 
 
 @attrs.frozen
@@ -33,6 +38,10 @@ class Link(Protocol):
     """One open WebSocket."""
 
     upgrade: Upgrade
+
+    @property
+    def heard_at(self) -> float:
+        """When the peer's last bytes came, in Trio's time."""
 
     async def receive(self) -> str | bytes:
         """The next whole message: text or binary. Raises ``LinkClosed``."""

@@ -1,0 +1,268 @@
+"""A logged-in session: what it sends goes to the core, what the core tells it goes to the client.
+
+It owns one reader loop and a table from message class to verb; it decides nothing itself. As ``routing.peer.Peer`` it
+encodes what it is told and queues it, without waiting.
+
+The rule that keeps it honest: a callback of the core never raises. What goes wrong while something is encoded for this
+session ends this session, not the one in whose turn it happened (T09).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Literal
+
+import structlog
+import trio
+
+from trio_router.auth.chain import where
+from trio_router.errors import Refused, RemoteProtocolError
+from trio_router.identity import Identity
+from trio_router.limits import Limits
+from trio_router.metrics import Metrics
+from trio_router.payload import ABSENT, Payload
+from trio_router.protocols import codes, messages
+from trio_router.protocols.codes import CloseCode
+from trio_router.protocols.native.machine import ServerMachine
+from trio_router.routing.core import Core
+from trio_router.routing.peer import Delivery
+from trio_router.session.ending import Ending, SessionEnd
+from trio_router.session.link import Link
+from trio_router.session.wire import Wire
+
+TURN: Final = 32
+"""Messages of one session before the other tasks certainly get a turn."""
+
+
+def _nothing(_: Any) -> str:
+    return ""
+
+
+class Connection:
+    """One logged-in session. :meth:`run` is its life; everything else is called by the core."""
+
+    def __init__(
+        self,
+        link: Link,
+        identity: Identity,
+        *,
+        core: Core,
+        wire: Wire,
+        machine: ServerMachine,
+        ending: Ending,
+        limits: Limits,
+        metrics: Metrics,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._link = link
+        self._identity = identity
+        self._core = core
+        self._wire = wire
+        self._machine = machine
+        self._ending = ending
+        self._limits = limits
+        self._metrics = metrics
+        self._log = log
+        self._invalid = 0
+
+    async def run(self, welcome: messages.Welcome) -> None:
+        """Take part in the core until the link or the session ends.
+
+        Raises:
+            SessionEnd: the client sent what it must not.
+            LinkClosed: the connection is gone.
+        """
+        self._link.set_message_limit(self._limits.message_size)
+        self._link.send(self._wire.frame(welcome))
+        self._session = self._core.attach(self._identity, self)
+        try:
+            handled = 0
+            while True:
+                self._handle(await self._link.receive())
+                handled += 1
+                if handled % TURN == 0:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            self._core.detach(self._session)
+
+    def _handle(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            raise SessionEnd(codes.UNSUPPORTED_DATA)
+        try:
+            message = self._wire.decode(frame)
+            self._machine.receive(type(message), request_id=getattr(message, "id", None))
+        except RemoteProtocolError as error:
+            self._fail(error.code, error.request_id, error.detail)
+            self._invalid += 1
+            if self._invalid > self._limits.invalid_messages:
+                raise SessionEnd(codes.INVALID_MESSAGES) from None
+            return
+        verb, run, name = self._VERBS[type(message)]
+        self._metrics.requests.labels(verb).inc()
+        try:
+            run(self, message)
+        except Refused as refused:
+            request_id = getattr(message, "id", None)
+            if request_id is None:  # nothing to match the error by: say what it is about
+                self._fail(refused.code, None, refused.detail, verb=verb, name=name(message))
+            else:
+                self._fail(refused.code, request_id, refused.detail)
+
+    # ---- verbs ------------------------------------------------------------------------------------------------
+
+    def _subscribe(self, message: messages.Subscribe) -> None:
+        self._core.subscribe(self._session, message.channel)
+        self._done(message.id)
+
+    def _unsubscribe(self, message: messages.Unsubscribe) -> None:
+        self._core.unsubscribe(self._session, message.channel)
+        self._done(message.id)
+
+    def _publish(self, message: messages.Publish) -> None:
+        request_id = message.id
+        self._core.publish(
+            self._session,
+            message.channel,
+            message.data,
+            echo=message.echo,
+            disclose=message.disclose,
+            accepted=None if request_id is None else lambda: self._done(request_id),
+        )
+
+    def _provide(self, message: messages.Provide) -> None:
+        self._core.provide(self._session, message.procedure, message.concurrency)
+        self._done(message.id)
+
+    def _unprovide(self, message: messages.Unprovide) -> None:
+        self._core.unprovide(self._session, message.procedure)
+        self._done(message.id)
+
+    def _call(self, message: messages.Call) -> None:
+        self._core.call(
+            self._session,
+            message.id,
+            message.procedure,
+            message.data,
+            timeout=None if message.timeout is None else message.timeout / 1000,
+            progress=message.progress,
+            disclose=message.disclose,
+        )
+
+    def _cancel(self, message: messages.Cancel) -> None:
+        self._core.cancel(self._session, message.id)
+
+    def _provider_result(self, message: messages.ProviderResult) -> None:
+        self._core.result(self._session, message.call, message.data, more=message.more)
+
+    def _provider_error(self, message: messages.ProviderError) -> None:
+        self._core.error(self._session, message.call, message.data)
+
+    def _presence_query(self, message: messages.PresenceQuery) -> None:
+        users, denied = self._core.presence_query(self._session, message.users)
+        self._tell(messages.PresenceState(message.id, dict(users), tuple(denied)))
+
+    def _presence_subscribe(self, message: messages.PresenceSubscribe) -> None:
+        denied = self._core.presence_subscribe(self._session, message.users)
+        if denied:
+            self._tell(messages.PresenceState(message.id, {}, tuple(denied)))
+        else:
+            self._done(message.id)
+
+    def _presence_unsubscribe(self, message: messages.PresenceUnsubscribe) -> None:
+        self._core.presence_unsubscribe(self._session, message.users)
+        self._done(message.id)
+
+    def _ping(self, message: messages.Ping) -> None:
+        self._tell(messages.Pong(message.id))
+
+    # ---- what the core tells (routing.peer.Peer) --------------------------------------------------------------
+
+    def event(self, delivery: Delivery) -> None:
+        frame = delivery.frames.get(self._wire.key)
+        if frame is None:
+            try:
+                frame = self._wire.event_frame(
+                    delivery.channel, delivery.data, delivery.subscription, delivery.publisher
+                )
+            except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
+                self._fault(error)
+                return
+            delivery.frames[self._wire.key] = frame
+        self._link.send(frame)
+
+    def invoke(
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        *,
+        timeout: float,
+        progress: bool,
+        caller: messages.Publisher | None,
+    ) -> None:
+        self._tell(messages.Invoke(call, procedure, data, max(1, round(timeout * 1000)), progress, caller))
+
+    def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
+        self._tell(messages.Interrupt(call, reason))
+
+    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+        self._tell(messages.Result(tag, data, more))
+
+    def call_failed(self, tag: str, code: int, detail: str = "", data: Payload = ABSENT) -> None:
+        self._fail(code, tag, detail, data=data)
+
+    def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
+        self._tell(messages.PresenceChange(user, change, sessions))
+
+    def revoked(self, verb: str, name: str, code: int, detail: str = "") -> None:
+        self._tell(messages.Revoked(verb, name, code, detail))
+
+    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
+        self._ending.end(code, retry_after=retry_after)
+
+    # ---- writing ----------------------------------------------------------------------------------------------
+
+    def _tell(self, message: messages.Reply) -> None:
+        try:
+            frame = self._wire.frame(message)
+        except Exception as error:  # noqa: BLE001 - the edge of a session: it may happen in another's turn
+            self._fault(error)
+            return
+        self._link.send(frame)
+
+    def _done(self, request_id: str) -> None:
+        self._tell(messages.Done(request_id))
+
+    def _fail(
+        self,
+        code: int,
+        request_id: str | None,
+        detail: str = "",
+        *,
+        verb: str = "",
+        name: str = "",
+        data: Payload = ABSENT,
+    ) -> None:
+        self._metrics.errors.labels(codes.error(code).slug).inc()
+        self._tell(messages.Failed(code, request_id, detail, verb, name, data))
+
+    def _fault(self, error: Exception) -> None:
+        self._log.error("session_failed", **where(error))
+        self._ending.end(codes.INTERNAL)
+
+    _VERBS: ClassVar[Mapping[type[messages.Message], tuple[str, Callable[..., None], Callable[[Any], str]]]] = {
+        messages.Subscribe: ("subscribe", _subscribe, _nothing),
+        messages.Unsubscribe: ("unsubscribe", _unsubscribe, _nothing),
+        messages.Publish: ("publish", _publish, lambda message: message.channel),
+        messages.Provide: ("provide", _provide, _nothing),
+        messages.Unprovide: ("unprovide", _unprovide, _nothing),
+        messages.Call: ("call", _call, _nothing),
+        messages.Cancel: ("cancel", _cancel, _nothing),
+        messages.ProviderResult: ("result", _provider_result, lambda message: message.call),
+        messages.ProviderError: ("error", _provider_error, lambda message: message.call),
+        messages.PresenceQuery: ("presence_query", _presence_query, _nothing),
+        messages.PresenceSubscribe: ("presence_subscribe", _presence_subscribe, _nothing),
+        messages.PresenceUnsubscribe: ("presence_unsubscribe", _presence_unsubscribe, _nothing),
+        messages.Ping: ("ping", _ping, _nothing),
+    }
+    """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""

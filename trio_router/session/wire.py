@@ -1,0 +1,56 @@
+"""The protocol a session speaks, as the session sees it: frames in, messages out, and back.
+
+A session knows no serializer: which one it speaks is chosen from the link's subprotocol, here. ``key`` is where a delivery
+keeps this protocol's frame, so that an event is encoded once however many sessions receive it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trio_router.limits import Limits
+from trio_router.payload import Payload
+from trio_router.protocols import messages
+from trio_router.protocols.native import codec
+from trio_router.protocols.native.shapes import SUBPROTOCOL
+
+
+class Wire(Protocol):
+    """One protocol."""
+
+    @property
+    def key(self) -> object:
+        """Names the protocol; the same for every session that speaks it."""
+
+    def decode(self, text: str) -> messages.Request:
+        """The message in ``text``. Raises ``RemoteProtocolError``."""
+
+    def frame(self, message: messages.Reply) -> bytes:
+        """``message`` as one whole WebSocket frame."""
+
+    def event_frame(
+        self, channel: str, data: Payload, subscription: str | None, publisher: messages.Publisher | None
+    ) -> bytes:
+        """An event as one whole WebSocket frame."""
+
+
+class NativeWire:
+    """``trio-router.v1+json``."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._depth = limits.json_depth
+
+    @property
+    def key(self) -> object:
+        return SUBPROTOCOL
+
+    def decode(self, text: str) -> messages.Request:
+        return codec.decode(text, depth=self._depth)
+
+    def frame(self, message: messages.Reply) -> bytes:
+        return codec.frame(message)
+
+    def event_frame(
+        self, channel: str, data: Payload, subscription: str | None, publisher: messages.Publisher | None
+    ) -> bytes:
+        return codec.event_frame(channel, data, subscription, publisher)

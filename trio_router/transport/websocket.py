@@ -1,0 +1,268 @@
+"""A WebSocket over our stream: the only module that knows trio-websocket.
+
+trio-websocket does the handshake, puts fragments together, answers pings and closes; it runs over a stream that shows it
+nothing but whole frames that ``guard`` has passed, and it never writes to the socket itself. Data frames for the
+client are encoded elsewhere, once, and put straight into the outbox.
+
+The rule that keeps it honest: no text of the client's request reaches the handshake. It is answered from a request that we wrote,
+with the client's key, which was checked, and the one subprotocol we know; so nothing is negotiated or echoed (M6, T64).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from trio_router.limits import Limits
+from trio_router.protocols.codes import CLOSES, INVALID_DATA, NORMAL, PROTOCOL_ERROR, SLOW, CloseCode
+from trio_router.session.link import LinkClosed, Upgrade
+from trio_router.transport.guard import FrameGuard
+from trio_router.transport.stream import OutboxStream
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds the peer has to take our close frame and answer it."""
+
+QUEUE: Final = 8
+"""Messages parsed ahead of the session."""
+
+RECEIVE_BUFFER: Final = 16 * 1024
+_CLOSE_OPCODE: Final = 0x88
+_NO_STATUS: Final = 1005
+_ABNORMAL: Final = 1006
+
+Handler = Callable[["WebSocketLink"], Awaitable[None]]
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A close frame from the server's side; ``reason`` is cut to what fits (RFC 6455, 5.5)."""
+    text = reason.encode()[:123].decode("utf-8", "ignore").encode()
+    return struct.pack("!BBH", _CLOSE_OPCODE, 2 + len(text), code) + text
+
+
+@attrs.frozen
+class Handshake:
+    """A checked upgrade request: the key is base64 of 16 bytes, ``rest`` what came behind the request's head."""
+
+    upgrade: Upgrade
+    key: str = attrs.field(repr=False)
+    rest: bytes = attrs.field(default=b"", repr=False)
+
+    def request(self) -> bytes:
+        """The request that trio-websocket is shown."""
+        lines = [
+            "GET / HTTP/1.1",
+            "Host: router",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {self.key}",
+            "Sec-WebSocket-Version: 13",
+        ]
+        if self.upgrade.subprotocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {self.upgrade.subprotocol}")
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+class GuardedStream(trio.abc.Stream):
+    """What trio-websocket takes for the connection. It may read whole, checked frames, and queue; closing is left to the link."""
+
+    def __init__(self, outbox: OutboxStream, guard: FrameGuard, request: bytes) -> None:
+        self._outbox = outbox
+        self._guard = guard
+        self._request = request
+        self._held = bytearray()
+        self._ready = b""
+        self.opened = trio.Event()  # set when the handshake was answered: only then do frames follow
+        self.left = trio.Event()  # set when trio-websocket is done with the connection
+        self.discarding = False
+        self.ended = False  # no more bytes will come, or none that matter
+        self.heard_at = trio.current_time()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._request:
+            request, self._request = self._request, b""
+            return request
+        await self.opened.wait()
+        while not (self.ended or self._guard.closed):
+            if self.discarding:
+                await self.drain()
+                break
+            if self._guard.violation is not None:
+                self._outbox.seal(close_frame(self._guard.violation.number, self._guard.violation.text))
+                break
+            data = await self._receive(max_bytes)
+            whole = self._guard.feed(data, self.heard_at)
+            if not whole:
+                self._held += data
+                continue
+            ready = bytes(self._held) + data[:whole]
+            self._held[:] = data[whole:]
+            return ready
+        return b""
+
+    async def _receive(self, max_bytes: int | None) -> bytes:
+        data = b""
+        deadline = self._guard.deadline
+        if deadline is None:
+            data = await self._outbox.receive_some(max_bytes)
+        else:
+            with trio.move_on_at(deadline) as scope:
+                data = await self._outbox.receive_some(max_bytes)
+            if scope.cancelled_caught:
+                self._guard.overdue()  # T07: an unfinished message may not stay for ever
+                return b""
+        self.heard_at = trio.current_time()
+        self.ended = not data
+        return data
+
+    async def drain(self) -> None:
+        """Read and forget until the peer's close frame or the end, so that our close frame is not lost to a reset."""
+        while not (self.ended or self._guard.closed):
+            data = await self._outbox.receive_some(RECEIVE_BUFFER)
+            self.ended = not data
+            self._guard.feed(data, trio.current_time())
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Queue what trio-websocket has to say and wait until it left. After our last frame, it has nothing more to say."""
+        if self._outbox.sealed:
+            await trio.lowlevel.checkpoint()
+        elif data[0] == _CLOSE_OPCODE:
+            self._outbox.seal(bytes(data))
+            await self._outbox.flush()
+        else:
+            await self._outbox.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._outbox.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Say that trio-websocket is done. The link closes the connection, after its own last frame has left."""
+        self.left.set()
+        await trio.lowlevel.checkpoint()
+
+
+class WebSocketLink:
+    """One open WebSocket, see :class:`trio_router.session.link.Link`."""
+
+    def __init__(
+        self,
+        upgrade: Upgrade,
+        connection: WebSocketConnection,
+        outbox: OutboxStream,
+        guarded: GuardedStream,
+        guard: FrameGuard,
+    ) -> None:
+        self.upgrade = upgrade
+        self._connection = connection
+        self._outbox = outbox
+        self._guarded = guarded
+        self._guard = guard
+        self._ours: CloseCode | None = None
+        self._closing = False
+
+    @property
+    def heard_at(self) -> float:
+        return self._guarded.heard_at
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for the peer to read."""
+        return self._outbox.queued
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.get_message()
+        except ConnectionClosed as closed:
+            code = _ABNORMAL if closed.reason is None else closed.reason.code
+        if self._outbox.slow:
+            self._ours = SLOW
+        elif self._guard.violation is not None:
+            self._ours = self._guard.violation
+        elif not self._outbox.sealed and code in {PROTOCOL_ERROR.number, INVALID_DATA.number}:
+            self._ours = CLOSES[code]  # found by trio-websocket, which closes without a word
+        raise LinkClosed(None if self._ours is not None or code == _ABNORMAL else code, self._ours)
+
+    def set_message_limit(self, size: int) -> None:
+        self._guard.message_size = size
+
+    def send(self, frame: bytes) -> None:
+        self._outbox.put(frame)
+
+    async def close(self, code: CloseCode, reason: str = "") -> None:
+        if self._closing:
+            return
+        self._closing = True
+        code = self._ours or code
+        self._outbox.seal(close_frame(code.number, reason or code.text))
+        self._guarded.discarding = True
+        with trio.move_on_after(CLOSE_TIMEOUT):
+            try:
+                await self._outbox.flush()
+                if not self._guarded.left.is_set():
+                    await self._finish_reading()
+                await self._guarded.drain()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # the peer is gone already
+        await self._outbox.aclose()
+
+    async def _finish_reading(self) -> None:
+        try:
+            while True:
+                await self._connection.get_message()
+        except ConnectionClosed:
+            return
+
+
+async def serve_websocket(
+    stream: trio.abc.Stream,
+    handshake: Handshake,
+    *,
+    limits: Limits,
+    deadline: float,
+    handler: Handler,
+) -> bool:
+    """Answer ``handshake`` on ``stream`` and hand the open link to ``handler``; close what it leaves open.
+
+    ``deadline`` (Trio's time) is when the handshake must be done; returns False if it was not. The link starts with the
+    message limit of quarantine. The stream is closed in every case.
+    """
+    outbox = OutboxStream(
+        stream,
+        outbox_size=limits.outbox_size,
+        write_timeout=limits.write_timeout,
+        replay=handshake.rest,
+        farewell=close_frame(SLOW.number, SLOW.text),
+    )
+    guard = FrameGuard(
+        message_size=limits.login_message_size,
+        frames_per_message=limits.frames_per_message,
+        fragment_timeout=limits.fragment_timeout,
+        control_frames_per_second=limits.control_frames_per_second,
+    )
+    guarded = GuardedStream(outbox, guard, handshake.request())
+    connection: WebSocketConnection | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbox.run)
+            with trio.move_on_at(deadline):
+                request = await wrap_server_stream(
+                    nursery,
+                    guarded,
+                    message_queue_size=QUEUE,
+                    max_message_size=max(limits.message_size, limits.login_message_size),
+                    receive_buffer_size=RECEIVE_BUFFER,
+                )
+                connection = await request.accept(subprotocol=handshake.upgrade.subprotocol)
+            if connection is not None:
+                guarded.opened.set()
+                link = WebSocketLink(handshake.upgrade, connection, outbox, guarded, guard)
+                await handler(link)
+                await link.close(NORMAL)
+            nursery.cancel_scope.cancel()
+    finally:
+        await trio.aclose_forcefully(stream)
+    return connection is not None
