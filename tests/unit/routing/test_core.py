@@ -58,6 +58,19 @@ def test_a_session_of_another_app_is_not_let_in() -> None:
     assert len(other.core.sessions) == 1
 
 
+@pytest.mark.threat("T66")
+def test_a_session_of_the_same_id_in_another_app_is_another_session() -> None:
+    world, other = World(app="main"), World(app="other")
+    mine = world.join("anna")
+    theirs = other.core.attach(Identity("other", mine.session.id, User("anna")), RecordingPeer())
+    world.core.subscribe(mine.session, "news")
+    world.core.detach(theirs)
+    with pytest.raises(LocalProtocolError):
+        world.core.unsubscribe(theirs, "news")
+    assert dict(world.core.sessions) == {mine.session.id: mine.session}
+    assert list(mine.session.subscriptions) == ["news"]
+
+
 def test_closing_all_asks_every_session() -> None:
     world = World()
     members = [world.join(f"user{i}") for i in range(3)]

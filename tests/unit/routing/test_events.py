@@ -11,7 +11,7 @@ from trio_router.patterns import Pattern
 from trio_router.payload import Payload
 from trio_router.protocols import codes
 from trio_router.routing.peer import Delivery
-from trio_router.routing.subscriptions import Subscription
+from trio_router.routing.subscriptions import Subscription, Subscriptions
 from trio_router.routing.wildcards import WildcardIndex
 from trio_router.testing.peers import RecordingPeer
 
@@ -264,3 +264,31 @@ def test_a_subscription_rebuilds_its_receivers_only_after_a_change() -> None:
     world.core.subscribe(ben.session, "news")
     assert before == (anna.peer,)
     assert subscription.peers == (anna.peer, ben.peer)
+
+
+def test_a_registry_says_when_the_first_member_comes_and_the_last_one_goes() -> None:
+    log: list[tuple[str, str]] = []
+    registry = Subscriptions(
+        opened=lambda subscription: log.append(("opened", subscription.name)),
+        closed=lambda subscription: log.append(("closed", subscription.name)),
+    )
+    world = World()
+    anna, ben = world.join("anna").session, world.join("ben").session
+    first = registry.join("x", anna)
+    assert registry.join("x", ben) is first
+    registry.join("y", ben)
+    registry.leave(first, anna)
+    assert log == [("opened", "x"), ("opened", "y")]
+    registry.leave(first, ben)
+    assert log == [("opened", "x"), ("opened", "y"), ("closed", "x")]
+    assert [subscription.name for subscription in registry] == ["y"]
+    assert registry.join("x", anna) is not first
+
+
+def test_a_pattern_nobody_has_any_more_is_not_searched_any_more() -> None:
+    world = World()
+    anna = world.join("anna")
+    world.core.subscribe(anna.session, "n*")
+    assert len(world.core.events._index.matching("news")) == 1
+    world.core.unsubscribe(anna.session, "n*")
+    assert world.core.events._index.matching("news") == ()
