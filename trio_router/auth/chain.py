@@ -152,14 +152,15 @@ class Chain:
 
 def where(error: BaseException) -> dict[str, object]:
     """The types of ``error`` and what is in it, and the places it went through: a traceback without any text or value."""
-    if isinstance(error, BaseExceptionGroup) and error.exceptions:
+    frames = [
+        f"{frame.filename}:{frame.lineno} in {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    ]
+    name = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
         inner = where(error.exceptions[0])
-        return {"error": f"{type(error).__name__} of {inner['error']}", "traceback": inner["traceback"]}
-    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
-    return {
-        "error": type(error).__name__,
-        "traceback": [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
-    }
+        return {"error": f"{name} of {inner['error']}", "traceback": inner["traceback"] or frames}
+    return {"error": name, "traceback": frames}
 
 
 def _later(challenge: Challenge, reply: str) -> Callable[[], Awaitable[Answer]]:

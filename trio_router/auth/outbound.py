@@ -28,6 +28,8 @@ CONNECTIONS: Final = 200
 IDLE_CONNECTIONS: Final = 20
 IDLE_SECONDS: Final = 5.0
 
+MAX_PORT: Final = 65_535
+
 USER_AGENT: Final = "trio_router"
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -95,6 +97,7 @@ class HttpOutbound:
     ) -> HttpAnswer:
         request = _request(method, url, headers, body)
         answer: HttpAnswer | None = None
+        # The only clock: timeouts per read, which httpx has, would never see a slow drip (M10).
         with trio.move_on_after(timeout):
             answer = await self._exchange(request, max_body)
         if answer is None:
@@ -112,6 +115,21 @@ class HttpOutbound:
             raise OutboundError(_slug(error)) from None
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one part; no generator, so that a cancelled request leaves none half-way."""
+
+    def __init__(self, body: bytes) -> None:
+        self._parts = [body]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._parts:
+            raise StopAsyncIteration
+        return self._parts.pop()
+
+
 async def _read(response: httpx.Response, max_body: int) -> HttpAnswer:
     codings = response.headers.get("content-encoding", "").lower().split(",")
     if any(coding.strip() not in {"", "identity"} for coding in codings):
@@ -120,26 +138,34 @@ async def _read(response: httpx.Response, max_body: int) -> HttpAnswer:
     if announced.isdecimal() and int(announced[:20]) > max_body:
         raise OutboundError("too_big")
     body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > max_body:
-            raise OutboundError("too_big")
+    # Cancelling, rather than leaving the loop, unwinds the library's nested generators; one buffer more may still come.
+    with trio.CancelScope() as enough:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > max_body:
+                enough.cancel()
+    if len(body) > max_body:
+        raise OutboundError("too_big")
     return HttpAnswer(response.status_code, dict(response.headers.items()), bytes(body))
 
 
 def _request(method: str, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> httpx.Request:
     if not all(is_header(name, value) for name, value in headers):
         raise OutboundError("header")
-    fixed = (("user-agent", USER_AGENT), ("accept-encoding", "identity"))
-    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (*fixed, *headers)]
     try:
         target = httpx.URL(url)
-        if target.scheme not in {"http", "https"} or not target.host:
+        if target.scheme not in {"http", "https"} or not target.host or " " in url or (target.port or 0) > MAX_PORT:
             raise OutboundError("url")
-        # The scope around the exchange is the only clock; httpx's own per-read timeouts would never see a slow drip (M10).
-        return httpx.Request(method, target, headers=encoded, content=body)
+        fixed = (
+            ("host", target.netloc.decode("ascii")),
+            ("user-agent", USER_AGENT),
+            ("accept-encoding", "identity"),
+            ("content-length", str(len(body))),
+        )
     except (httpx.InvalidURL, UnicodeError):
         raise OutboundError("url") from None
+    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (*fixed, *headers)]
+    return httpx.Request(method, target, headers=encoded, stream=_Body(body))
 
 
 def _slug(error: httpx.HTTPError) -> str:

@@ -182,7 +182,7 @@ class StrategyContract:
         expect(attrs.has(kind.Options), "Options is no attrs class")
         expect(isinstance(kind, StrategyType), "the type has no build(options, services)")
 
-    def test_it_has_a_name_fit_for_log_and_metrics(self, strategy: Strategy) -> None:
+    async def test_it_has_a_name_fit_for_log_and_metrics(self, strategy: Strategy) -> None:
         expect(isinstance(strategy, Strategy), "it has no name or no start(request)")
         expect(bool(_NAME.match(strategy.name)), f"the name {strategy.name!r} is not short, lower-case and plain")
 
