@@ -40,14 +40,22 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not ...}
 
 
-@cache
-def rsa_key(bits: int = 2048, number: int = 0) -> rsa.RSAPrivateKey:
+def rsa_key(bits: int = 2048, *, number: int = 0) -> rsa.RSAPrivateKey:
     """Another ``number``, another key."""
+    return _rsa_key(bits, number)
+
+
+def ec_key(algorithm: str = "ES256", *, number: int = 0) -> ec.EllipticCurvePrivateKey:
+    return _ec_key(algorithm, number)
+
+
+@cache
+def _rsa_key(bits: int, _: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
 @cache
-def ec_key(algorithm: str = "ES256", number: int = 0) -> ec.EllipticCurvePrivateKey:
+def _ec_key(algorithm: str, _: int) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(CURVES[algorithm])
 
 
@@ -62,7 +70,7 @@ def public_pem(key: Any) -> bytes:
 
 
 def private_key(algorithm: str, number: int = 0) -> Any:
-    return rsa_key(number=number) if algorithm.startswith("RS") else ec_key(algorithm, number)
+    return rsa_key(number=number) if algorithm.startswith("RS") else ec_key(algorithm, number=number)
 
 
 @cache
