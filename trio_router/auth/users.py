@@ -164,6 +164,10 @@ class UsersType:
     interface_version = INTERFACE_VERSION
     Options = UsersOptions
 
+    def unsafe(self, options: UsersOptions) -> list[str]:
+        """What ``trio-router check`` says about ``options``."""
+        return ["file_readable: others on the machine may read the users file"] if options.file_readable else []
+
     def build(self, options: UsersOptions, services: Services) -> UsersStrategy:
         """Reads the users file, if there is one. Raises ``ConfigError``: it or the storage settings are refused."""
         seed: tuple[FileUser, ...] = ()
