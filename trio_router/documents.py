@@ -100,15 +100,31 @@ def read(text: str, source: str) -> Node:
     try:
         return _Builder(source).build(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise DocumentError(Problem(error.problem or "not valid YAML", source, line, column)) from None
+        raise DocumentError(_explained(error, text, source)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
         raise DocumentError(Problem("holds a character that YAML does not allow", source, line, column)) from None
     except UnicodeEncodeError:
         raise DocumentError(Problem("holds a character that YAML does not allow", source)) from None
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
+    """The problem in words of the file's author; the parser names tokens."""
+    context, message = error.context or "", error.problem or "not valid YAML"
+    mark = error.problem_mark or error.context_mark
+    if "alias" in context:
+        message = "a text that starts with * needs quotes"
+    elif "quoted scalar" in context:
+        message, mark = "the quote is never closed", error.context_mark or mark
+    elif mark is not None:
+        lines = text.splitlines()
+        letter = lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""
+        if letter == "\t":
+            message = "a tab cannot indent; use spaces"
+        elif letter and letter in "@`%":
+            message = f"a text that starts with {letter} needs quotes"
+    return Problem(message, source, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0)
 
 
 class _Builder:
@@ -136,7 +152,7 @@ class _Builder:
         if getattr(event, "anchor", None):
             raise self._refuse("anchors are not allowed; write the value out", line, column)
         if getattr(event, "tag", None):
-            raise self._refuse("tags are not allowed", line, column)
+            raise self._refuse("tags are not allowed; a text that starts with ! needs quotes", line, column)
         if isinstance(event, yaml.ScalarEvent):
             quoted = not event.implicit[0]
             value = event.value if quoted else self._scalar(event.value, line, column)

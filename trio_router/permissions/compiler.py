@@ -171,7 +171,8 @@ class _Builder:
 
     def _strict(self, node: Compare, left: ast.expr, right: ast.expr, types: tuple[str, str]) -> ast.expr:
         negated = node.operator == "!=="
-        if any(_is_singleton(operand) for operand in (node.left, node.right)):
+        operands = (node.left, node.right)
+        if any(map(_is_singleton, operands)) and not any(map(_is_written_text_or_number, operands)):
             return _python(left, ast.IsNot() if negated else ast.Is(), right)
         if "string" in types:  # a text is equal to an equal text alone, in both languages
             return _python(left, ast.NotEq() if negated else ast.Eq(), right)
@@ -200,6 +201,11 @@ class _Builder:
 
 def _is_singleton(node: Node) -> bool:
     return isinstance(node, Constant) and (node.value is None or isinstance(node.value, bool | Undefined))
+
+
+def _is_written_text_or_number(node: Node) -> bool:
+    """Python warns of ``is`` beside one of these."""
+    return isinstance(node, Constant) and not _is_singleton(node)
 
 
 def _load(name: str) -> ast.expr:

@@ -203,7 +203,8 @@ class _Parser:
         if key is None:
             raise ExpressionError("user is not a value; use user.id, user.data or user.isAuthenticated", token.start)
         if key.value not in USER_FIELDS:
-            raise ExpressionError(f"there is no user.{key.value}{closest(str(key.value), USER_FIELDS)}", key.start)
+            hint = closest(str(key.value), USER_FIELDS) or "; what the login told of a user is in user.data"
+            raise ExpressionError(f"there is no user.{key.value}{hint}", key.start)
         return self._made(UserField(token.start, str(key.value)))
 
     def _postfix(self, node: Node) -> Node:

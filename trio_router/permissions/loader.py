@@ -64,7 +64,7 @@ class _Loader:
         self._compiled: dict[tuple[str, Scope], tuple[Tree, Evaluate]] = {}
 
     def file(self, root: Node) -> None:
-        if root.value is None:
+        if root.value is None or root.value == {}:
             self._problem(root, f"the file is empty; expected sections {_listed(SECTIONS)}")
             return
         if not self._is_mapping(root, f"the file must hold sections {_listed(SECTIONS)}"):

@@ -29,10 +29,12 @@ class SourceMap:
 
     def place(self, scalar: Node, position: int) -> tuple[int, int] | None:
         """(line, column), from 1, of character ``position`` (from 0) of the text of ``scalar``; None if unknown."""
+        if not scalar.value:
+            return scalar.line, scalar.column
         if scalar.line > len(self._lines):
             return None
         start = self._lines[scalar.line - 1] + scalar.column - 1
-        offsets = self._offsets(scalar.value, start) if scalar.quoted else self._plain(scalar.value, start)
+        offsets = self._offsets(scalar.value, start) if scalar.quoted else self._walk(scalar.value, start, "")
         if offsets is None:
             return None
         offset = offsets[position] if position < len(offsets) else offsets[-1] + 1
@@ -45,9 +47,6 @@ class SourceMap:
             middle = (low + high) // 2
             low, high = (middle, high) if self._lines[middle] <= offset else (low, middle)
         return low
-
-    def _plain(self, value: str, start: int) -> list[int] | None:
-        return self._walk(value, start, "")
 
     def _offsets(self, value: str, start: int) -> list[int] | None:
         style = self._text[start : start + 1]
