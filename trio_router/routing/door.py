@@ -89,7 +89,7 @@ def refusal(action: Action, decision: Decision) -> Refused:
     The detail of an invalid name is the door's own text about the spelling; that of a rule stays here.
     """
     code = _CODES.get(decision.reason, codes.DENIED)
-    if decision.reason is Reason.INVALID_NAME:
+    if decision.reason is Reason.INVALID_NAME and decision.detail:
         return Refused(code, f"{_FIELDS[_SECTIONS[action]]}: {decision.detail}")
     return Refused(code)
 
