@@ -100,7 +100,7 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
-class Prepares(Protocol):
+class Prepares(Strategy, Protocol):
     """A strategy that has something to do before the first login, such as connecting to a database.
 
     The composition root awaits it before the router listens, so that faults are seen at start; a strategy must cope with

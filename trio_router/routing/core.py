@@ -44,6 +44,10 @@ class Core:
         self.presence = Presence(door, limits)
         self._sessions: dict[str, Session] = {}
 
+    def replace_limits(self, limits: Limits) -> None:
+        """From now on ``limits`` bound what a session may hold; what it holds already stays."""
+        self.events.limits = self.rpc.limits = self.presence.limits = limits
+
     # ---- sessions -------------------------------------------------------------------------------------------
 
     @property

@@ -27,7 +27,7 @@ class Events:
     """The event subscriptions of one app."""
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
-        self._limits = limits
+        self.limits = limits
         self._metrics = metrics
         self._index = WildcardIndex()
         self._exact = Subscriptions()
@@ -45,8 +45,8 @@ class Events:
         """
         if channel in session.subscriptions:
             raise Refused(codes.ALREADY_SUBSCRIBED)
-        if len(session.subscriptions) >= self._limits.subscriptions_per_session:
-            limit = self._limits.subscriptions_per_session
+        if len(session.subscriptions) >= self.limits.subscriptions_per_session:
+            limit = self.limits.subscriptions_per_session
             raise Refused(codes.LIMIT_REACHED, f"at most {limit} subscriptions per session")
         session.subscriptions[channel] = self._registry(channel).join(channel, session)
 

@@ -27,7 +27,7 @@ class Presence:
 
     def __init__(self, door: Door, limits: Limits) -> None:
         self._door = door
-        self._limits = limits
+        self.limits = limits
         self._counts: dict[str, int] = {}
         self._named = Subscriptions()
         self._everybody: dict[Session, None] = {}
@@ -94,7 +94,7 @@ class Presence:
         new = [user for user in allowed if user not in session.watches]
         if allowed and not new and not denied:
             raise Refused(codes.ALREADY_SUBSCRIBED)
-        limit = self._limits.subscriptions_per_session
+        limit = self.limits.subscriptions_per_session
         if len(session.watches) + len(new) > limit:
             raise Refused(codes.LIMIT_REACHED, f"at most {limit} watched users per session")
         for user in new:
@@ -162,7 +162,7 @@ class Presence:
         return allowed, tuple(denied)
 
     def _check_length(self, users: Sequence[str]) -> None:
-        limit = self._limits.presence_names_per_request
+        limit = self.limits.presence_names_per_request
         if len(users) > limit:
             raise Refused(codes.LIMIT_REACHED, f"users: at most {limit} names per request")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from trio_router.errors import Refused
 from trio_router.limits import Limits
@@ -55,8 +55,8 @@ class Rpc:
 
     def __init__(self, timers: Timers, limits: Limits, metrics: Metrics) -> None:
         self._timers = timers
-        self._limits = limits
-        self._metrics = metrics
+        self.limits = limits
+        self._outcomes = {outcome: metrics.calls.labels(outcome) for outcome in get_args(Outcome)}
         self._procedures: dict[str, Providers] = {}
 
     def __len__(self) -> int:
@@ -73,9 +73,9 @@ class Rpc:
         """
         if procedure in session.offers:
             raise Refused(codes.ALREADY_PROVIDED)
-        if len(session.offers) >= self._limits.procedures_per_session:
-            raise Refused(codes.LIMIT_REACHED, f"at most {self._limits.procedures_per_session} procedures per session")
-        capacity = self._limits.invocations_per_provider
+        if len(session.offers) >= self.limits.procedures_per_session:
+            raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.procedures_per_session} procedures per session")
+        capacity = self.limits.invocations_per_provider
         if concurrency is not None:
             if concurrency < 1:
                 raise Refused(codes.INVALID_MESSAGE, "concurrency: expected 1 or more")
@@ -126,8 +126,8 @@ class Rpc:
         """
         if tag in session.calls:
             raise Refused(codes.DUPLICATE_ID)
-        if len(session.calls) >= self._limits.calls_per_session:
-            raise Refused(codes.LIMIT_REACHED, f"at most {self._limits.calls_per_session} open calls per session")
+        if len(session.calls) >= self.limits.calls_per_session:
+            raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.calls_per_session} open calls per session")
         providers = self._procedures.get(procedure)
         if providers is None:
             self._count("no_provider")
@@ -136,8 +136,8 @@ class Rpc:
         if offer is None:
             self._count("provider_busy")
             raise Refused(codes.PROVIDER_BUSY)
-        seconds = self._limits.call_timeout if timeout is None else max(0.0, timeout)
-        seconds = min(seconds, self._limits.call_timeout_max)
+        seconds = self.limits.call_timeout if timeout is None else max(0.0, timeout)
+        seconds = min(seconds, self.limits.call_timeout_max)
         call = Call(session, tag, offer, progress=progress)
         session.calls[tag] = offer.session.invocations[call.id] = call
         call.timer = self._timers.after(seconds, functools.partial(self._time_out, call))
@@ -236,4 +236,4 @@ class Rpc:
             del self._procedures[offer.procedure]
 
     def _count(self, outcome: Outcome) -> None:
-        self._metrics.calls.labels(outcome).inc()
+        self._outcomes[outcome].inc()
