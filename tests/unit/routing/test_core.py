@@ -5,6 +5,7 @@ import pytest
 from tests.unit.routing.world import Member, World, refused
 from trio_router.errors import LocalProtocolError
 from trio_router.identity import Identity, User, new_session_id
+from trio_router.limits import Limits
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
@@ -186,3 +187,31 @@ def test_a_rule_that_fails_on_reconsideration_ends_the_right_with_its_own_code()
     world.door.replace_rules(FixedRules({**dict.fromkeys(Action, True), Action.RPC_PROVIDE: lambda *_: 1 / 0}))
     world.core.reconsider()
     assert member.told == [("revoked", "provide", "sum", codes.RULE_FAILED, "")]
+
+
+# ---- new limits ---------------------------------------------------------------------------------------------
+
+
+def test_new_limits_bound_what_comes_and_leave_what_is_held() -> None:
+    world = World()
+    member = holder(world)
+    world.core.call(member.session, "1", "sum", ABSENT, timeout=None, progress=False, disclose=False)
+    world.core.replace_limits(
+        Limits(
+            subscriptions_per_session=1,
+            procedures_per_session=1,
+            calls_per_session=1,
+            presence_names_per_request=1,
+        )
+    )
+    for use in (
+        lambda: world.core.subscribe(member.session, "weather"),
+        lambda: world.core.provide(member.session, "product"),
+        lambda: world.core.call(member.session, "2", "sum", ABSENT, timeout=None, progress=False, disclose=False),
+        lambda: world.core.presence_subscribe(member.session, ["ben"]),
+        lambda: world.core.presence_query(member.session, ["ben", "carl"]),
+    ):
+        with refused(codes.LIMIT_REACHED):
+            use()
+    assert sorted(member.session.subscriptions) == ["news", "news/*"]
+    assert list(member.session.calls) == ["1"]
