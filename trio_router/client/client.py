@@ -1,0 +1,300 @@
+"""The client as a program sees it: publish, subscribe, call, provide, presence.
+
+This is the surface and nothing more: rights that last are kept by ``standing``, the connection by ``supervisor``. Every
+wait here can be cancelled, and a cancelled call is cancelled at the router too. Times are seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+from trio_router.client.errors import (
+    ClientError,
+    ConnectionLost,
+    RequestRefused,
+    refused,
+    right_revoked,
+)
+from trio_router.client.feeds import BUFFER, Feed
+from trio_router.client.nursery import own_nursery
+from trio_router.client.offers import Handler, Offer, logger
+from trio_router.client.session import Session, Single
+from trio_router.client.standing import EVERYBODY
+from trio_router.client.supervisor import Supervisor
+from trio_router.client.values import Change, Event, Presence, outgoing, value_of
+from trio_router.payload import ABSENT
+from trio_router.protocols import messages
+from trio_router.protocols.codes import ALREADY_PROVIDED
+
+
+class _Parts:
+    """Waits for the results of a progressive call."""
+
+    def __init__(self, size: int) -> None:
+        self.feed: Feed[Any] = Feed(size)
+        self.is_over = False
+
+    def answered(self, reply: messages.Reply) -> bool:
+        if isinstance(reply, messages.Result):
+            if not reply.data.is_absent:
+                self.feed.put(reply.data.value)
+            if reply.more:
+                return False
+        self.is_over = True
+        self.feed.finish()
+        return True
+
+    def failed(self, error: ClientError) -> None:
+        self.is_over = True
+        self.feed.finish(error)
+
+
+class Client:
+    """A connection to a router that is kept up. Made by :func:`trio_router.client.connect.connect`."""
+
+    def __init__(self, supervisor: Supervisor, on_error: Callable[[RequestRefused], None] | None = None) -> None:
+        self._supervisor = supervisor
+        self._rights = supervisor.rights
+        self._on_error = on_error
+        self._offers: dict[str, Offer] = {}
+        self._welcome = supervisor.current().welcome
+
+    # ---- who we are -----------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The id of the session there is, or of the last one."""
+        return self._last_welcome().session
+
+    @property
+    def user_id(self) -> str:
+        """Who we are logged in as."""
+        return self._last_welcome().user
+
+    @property
+    def client_data(self) -> Any:
+        """What the login strategy gave to the client, or None."""
+        return self._last_welcome().client_data
+
+    @property
+    def expires(self) -> float | None:
+        """When the login expires, in seconds since the epoch; None if it does not."""
+        return self._last_welcome().expires
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a session at the moment."""
+        return self._supervisor.is_connected
+
+    async def wait_connected(self) -> None:
+        """Wait until there is a session. Raises ``ConnectionEnded`` if there will not be one any more."""
+        await self._supervisor.wait_connected()
+
+    def _last_welcome(self) -> messages.Welcome:
+        if self._supervisor.is_connected:
+            self._welcome = self._supervisor.current().welcome
+        return self._welcome
+
+    # ---- events ---------------------------------------------------------------------------------------------
+
+    async def publish(
+        self, channel: str, data: Any = ABSENT, *, acknowledge: bool = True, echo: bool = True, disclose: bool = False
+    ) -> None:
+        """Publish to ``channel``; with ``acknowledge``, wait until the router has accepted it.
+
+        ``echo``: whether we get it too, if we are subscribed. ``disclose``: whether subscribers learn who published.
+
+        Raises:
+            RequestRefused: the router refused it (without ``acknowledge`` that goes to ``on_error`` instead).
+            ConnectionLost: it is not known whether it was published.
+            ValueError: ``data`` is not JSON.
+        """
+        payload = outgoing(data)
+        session = self._supervisor.current()
+        if not acknowledge:
+            await session.send(messages.Publish(channel, payload, echo=echo, disclose=disclose))
+            return
+        await session.request(
+            lambda request_id: messages.Publish(channel, payload, request_id, echo=echo, disclose=disclose)
+        )
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str, *, buffer: int = BUFFER) -> AsyncIterator[Feed[Event]]:
+        """Receive the events of ``channel``, a name or a pattern with ``*``, during the block.
+
+        Yields an asynchronous iterator of :class:`~trio_router.client.values.Event`. It keeps ``buffer`` events for a loop that
+        is busy, then drops, and says so by raising ``Lagged`` in the loop. It survives reconnects (and counts them
+        in ``interruptions``); it raises ``RequestRefused`` when the right is taken away.
+
+        Raises:
+            RequestRefused, ConnectionLost: the subscription was not made.
+        """
+        feed: Feed[Event] = Feed(buffer)
+        async with self._rights.hold("subscribe", channel, feed):
+            yield feed
+
+    # ---- calls ----------------------------------------------------------------------------------------------
+
+    async def call(
+        self, procedure: str, data: Any = ABSENT, *, timeout: float | None = None, disclose: bool = False
+    ) -> Any:
+        """Call ``procedure`` and return its result (None if it has none).
+
+        ``timeout``: seconds until the router answers with ``call_timeout``; None is the router's own limit. Cancelling the
+        task cancels the call.
+
+        Raises:
+            RequestRefused: there is no result; with the slug ``provider_error``, ``data`` is what the provider said.
+            ConnectionLost: it is not known whether the call was carried out.
+            ValueError: ``data`` is not JSON, or ``timeout`` not positive.
+        """
+        session, waiter = self._supervisor.current(), Single()
+        request_id = session.new_id()
+        message = messages.Call(request_id, procedure, outgoing(data), _milliseconds(timeout), disclose=disclose)
+        await session.ask(request_id, message, waiter)
+        try:
+            reply = await waiter.wait()
+        except trio.Cancelled:
+            _cancel(session, request_id)
+            raise
+        finally:
+            session.forget(request_id)
+        return value_of(reply.data) if isinstance(reply, messages.Result) else None
+
+    @asynccontextmanager
+    async def call_progressive(
+        self,
+        procedure: str,
+        data: Any = ABSENT,
+        *,
+        timeout: float | None = None,
+        disclose: bool = False,
+        buffer: int = BUFFER,
+    ) -> AsyncIterator[Feed[Any]]:
+        """Call ``procedure`` and yield an asynchronous iterator of its results, the partial ones and the last.
+
+        Leaving the block before the last result cancels the call. Errors are those of :meth:`call` (raised in the loop),
+        and ``Lagged``.
+        """
+        session, parts = self._supervisor.current(), _Parts(buffer)
+        request_id = session.new_id()
+        message = messages.Call(
+            request_id, procedure, outgoing(data), _milliseconds(timeout), progress=True, disclose=disclose
+        )
+        await session.ask(request_id, message, parts)
+        try:
+            yield parts.feed
+        finally:
+            session.forget(request_id)
+            if not parts.is_over:
+                _cancel(session, request_id)
+
+    @asynccontextmanager
+    async def provide(
+        self, procedure: str, handler: Handler, *, concurrency: int | None = None
+    ) -> AsyncIterator[Offer]:
+        """Answer the calls of ``procedure`` with ``handler`` during the block, ``concurrency`` at a time (None: the router's limit).
+
+        ``handler(data, call)`` is an async function that returns the result, or an async generator whose values are
+        partial results. What it raises is answered as "handler failed" and logged; ``CallError(value)`` is answered with
+        ``value``. It is cancelled when nobody waits for the answer any more, and when the block ends.
+
+        Raises:
+            RequestRefused, ConnectionLost: the offer was not accepted.
+        """
+        if procedure in self._offers:
+            raise RequestRefused(ALREADY_PROVIDED, verb="provide", name=procedure)
+        async with own_nursery() as nursery:
+            offer = self._offers[procedure] = Offer(procedure, handler, nursery, concurrency)
+            try:
+                async with self._rights.hold("provide", procedure, offer, concurrency=concurrency):
+                    yield offer
+            finally:
+                del self._offers[procedure]
+                offer.stop()
+
+    # ---- presence -------------------------------------------------------------------------------------------
+
+    async def presence(self, users: Iterable[str] | None = None) -> Presence:
+        """Who is online: the named ``users``, or everybody we may see (None). Raises ``RequestRefused``, ``ConnectionLost``."""
+        named = None if users is None else tuple(users)
+        reply = await self._supervisor.current().request(lambda request_id: messages.PresenceQuery(request_id, named))
+        if not isinstance(reply, messages.PresenceState):
+            msg = "the router did not say who is online"
+            raise ConnectionLost(msg)
+        return Presence(reply.users, reply.denied)
+
+    @asynccontextmanager
+    async def watch_presence(
+        self, users: Iterable[str] | None = None, *, buffer: int = BUFFER
+    ) -> AsyncIterator[Feed[Change]]:
+        """Be told when the named ``users`` (None: everybody we may see) come and go, during the block.
+
+        Yields an asynchronous iterator of :class:`~trio_router.client.values.Change`, bounded as in :meth:`subscribe`.
+
+        Raises:
+            RequestRefused: one of them may not be watched (``name`` says who), and then none is.
+            ConnectionLost: there is no connection.
+        """
+        feed: Feed[Change] = Feed(buffer)
+        async with AsyncExitStack() as stack:
+            for name in [EVERYBODY] if users is None else dict.fromkeys(users):
+                await stack.enter_async_context(self._rights.hold("presence_subscribe", name, feed))
+            yield feed
+
+    # ---- what the router says by itself ---------------------------------------------------------------------
+
+    def received(self, session: Session, reply: messages.Reply) -> None:
+        """A message that answers no request; called by the reader, which must not wait."""
+        if isinstance(reply, messages.Event):
+            event = Event(reply.channel, value_of(reply.data), reply.publisher, not reply.data.is_absent)
+            self._put("subscribe", reply.subscription or reply.channel, event)
+        elif isinstance(reply, messages.Invoke):
+            offer = self._offers.get(reply.procedure)
+            if offer is not None:
+                offer.start(session, reply)
+        elif isinstance(reply, messages.Interrupt):
+            any(offer.interrupt(reply.call) for offer in self._offers.values())
+        elif isinstance(reply, messages.PresenceChange):
+            change = Change(reply.user, reply.change, reply.sessions)
+            self._put("presence_subscribe", reply.user, change)
+            self._put("presence_subscribe", EVERYBODY, change)
+        elif isinstance(reply, messages.Revoked):
+            self._rights.lose(reply.verb, reply.name, right_revoked(reply))
+        elif isinstance(reply, messages.Failed):
+            self._report(refused(reply))
+
+    def interrupted(self) -> None:
+        """A session ended: nobody waits for what is being worked on."""
+        for offer in self._offers.values():
+            offer.interrupt_all()
+
+    def _put(self, verb: Any, name: str, item: Any) -> None:
+        for holder in self._rights.holders(verb, name):
+            if isinstance(holder, Feed):
+                holder.put(item)
+
+    def _report(self, error: RequestRefused) -> None:
+        if self._on_error is not None:
+            self._on_error(error)
+        else:
+            logger.warning("the router refused %s %s: %s", error.verb or "a message", error.name, error)
+
+
+def _cancel(session: Session, request_id: str) -> None:
+    with contextlib.suppress(ConnectionLost):
+        session.post(messages.Cancel(request_id))
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not seconds > 0:
+        msg = "timeout: expected more than 0 seconds"
+        raise ValueError(msg)
+    return max(1, round(seconds * 1000))

@@ -1,0 +1,158 @@
+"""What a client holds at the router for longer than one request: subscriptions, offers, watches.
+
+The router knows each of them once per session, while several parts of a program may want the same one: the first to come
+begins it, the last to leave ends it. After a reconnect the router knows none, and they are all begun again.
+
+The rule that keeps this honest: a holder hears of every way its right can end, and leaving never waits, so that
+a cancelled block leaves as cleanly as any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, Literal, Protocol
+
+import trio
+
+from trio_router.client.errors import ClientError, ConnectionLost, RequestRefused
+from trio_router.client.session import Session
+from trio_router.protocols import messages
+from trio_router.protocols.codes import DENIED
+
+Verb = Literal["subscribe", "provide", "presence_subscribe"]
+Key = tuple[Verb, str]
+
+EVERYBODY: Final = ""  # the name under which a watch for all users is kept
+
+
+class Holder(Protocol):
+    """One part of the program that wants the right."""
+
+    interruptions: int
+
+    def finish(self, error: ClientError | None = None) -> None:
+        """The right has ended."""
+
+
+class Standing:
+    """One right and everybody who holds it."""
+
+    def __init__(self, verb: Verb, name: str, concurrency: int | None = None) -> None:
+        self.verb: Final = verb
+        self.concurrency: Final = concurrency  # of an offer, which has one holder
+        self.name: Final = name
+        self.holders: list[Holder] = []
+        self.active = False
+        self.lock = trio.Lock()
+
+    @property
+    def key(self) -> Key:
+        return self.verb, self.name
+
+    async def begin(self, session: Session) -> None:
+        """Ask the router for it. Raises ``RequestRefused`` or ``ConnectionLost``."""
+        make: Callable[[str], messages.Request]
+        if self.verb == "subscribe":
+            make = lambda request_id: messages.Subscribe(request_id, self.name)  # noqa: E731
+        elif self.verb == "provide":
+            make = lambda request_id: messages.Provide(request_id, self.name, self.concurrency)  # noqa: E731
+        else:
+            make = lambda request_id: messages.PresenceSubscribe(request_id, self._users)  # noqa: E731
+        reply = await session.request(make)
+        if isinstance(reply, messages.PresenceState) and self.name in reply.denied:
+            raise RequestRefused(DENIED, verb=self.verb, name=self.name)
+
+    def end(self, session: Session) -> None:
+        """Tell the router that it is not wanted any more; nobody waits for the answer."""
+        request_id = session.new_id()
+        message: messages.Request
+        if self.verb == "subscribe":
+            message = messages.Unsubscribe(request_id, self.name)
+        elif self.verb == "provide":
+            message = messages.Unprovide(request_id, self.name)
+        else:
+            message = messages.PresenceUnsubscribe(request_id, self._users)
+        with contextlib.suppress(ConnectionLost):
+            session.post(message)
+
+    @property
+    def _users(self) -> tuple[str, ...] | None:
+        return None if self.name == EVERYBODY else (self.name,)
+
+    def finish(self, error: ClientError | None) -> None:
+        """Tell every holder that it is over."""
+        self.active = False
+        for holder in self.holders:
+            holder.finish(error)
+
+
+class StandingRights:
+    """All of one client's, over all its sessions."""
+
+    def __init__(self, current: Callable[[], Session]) -> None:
+        self._current = current
+        self._all: dict[Key, Standing] = {}
+
+    def holders(self, verb: Verb, name: str) -> Iterable[Holder]:
+        """Who holds this right; nobody, if it is not held."""
+        standing = self._all.get((verb, name))
+        return standing.holders if standing is not None else ()
+
+    def is_held(self, verb: Verb, name: str) -> bool:
+        return (verb, name) in self._all
+
+    @asynccontextmanager
+    async def hold(
+        self, verb: Verb, name: str, holder: Holder, *, concurrency: int | None = None
+    ) -> AsyncIterator[None]:
+        """Hold a right during the block. Raises ``RequestRefused`` or ``ConnectionLost`` if it cannot be had."""
+        standing = self._all.setdefault((verb, name), Standing(verb, name, concurrency))
+        standing.holders.append(holder)  # first, for what arrives together with the answer
+        try:
+            async with standing.lock:
+                if not standing.active:
+                    await standing.begin(self._current())
+                    standing.active = True
+            yield
+        finally:
+            standing.holders.remove(holder)
+            if not standing.holders and self._all.get(standing.key) is standing:
+                del self._all[standing.key]
+                if standing.active:
+                    with contextlib.suppress(ConnectionLost):
+                        standing.end(self._current())
+
+    async def restore(self, session: Session) -> None:
+        """Begin everything again on a new session. What is refused now ends for its holders. Never raises."""
+        async with trio.open_nursery() as nursery:
+            for standing in self._all.values():
+                if standing.active:
+                    nursery.start_soon(self._again, session, standing)
+
+    async def _again(self, session: Session, standing: Standing) -> None:
+        async with standing.lock:
+            if not standing.active or not standing.holders:
+                return
+            try:
+                await standing.begin(session)
+            except ConnectionLost:
+                return  # the next session tries again
+            except RequestRefused as error:
+                self.lose(standing.verb, standing.name, error)
+                return
+            for holder in standing.holders:
+                holder.interruptions += 1
+
+    def lose(self, verb: str, name: str, error: ClientError) -> None:
+        """The router took a right away."""
+        for standing in [each for each in self._all.values() if each.key == (verb, name)]:
+            del self._all[standing.key]
+            standing.finish(error)
+
+    def finish(self, error: ClientError) -> None:
+        """The client has ended: so has everything it held."""
+        for standing in list(self._all.values()):
+            standing.finish(error)
+        self._all.clear()
