@@ -34,7 +34,7 @@ from trio_router.transport.websocket import Handshake, serve_websocket
 ACCEPT_PAUSE: Final = 0.1
 """Seconds to wait after an accept that failed, for example because the process has no descriptor left."""
 
-ANSWER_TIMEOUT: Final = 1.0
+ANSWER_TIMEOUT: Final = 0.5
 """Seconds a refused peer has to read why."""
 
 SUBPROTOCOLS: Final = (SUBPROTOCOL,)
@@ -89,10 +89,12 @@ class Listener:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept until :meth:`stop`, then return when the last connection has ended. Cancel to cut them all."""
         async with trio.open_nursery() as nursery:
-            with self._accepting:
-                task_status.started()
-                await self._accept(nursery)
-            await trio.aclose_forcefully(self._socket)
+            try:
+                with self._accepting:
+                    task_status.started()
+                    await self._accept(nursery)
+            finally:
+                self._socket.socket.close()
 
     def stop(self) -> None:
         """Accept no more, and close the listening socket."""

@@ -163,6 +163,11 @@ class OutboxStream(trio.abc.Stream):
             await self._progress.wait()
         self._check()
 
+    async def end(self) -> None:
+        """Say to the peer that nothing follows, where the inner stream can; call it after :meth:`flush`."""
+        if isinstance(self._inner, trio.abc.HalfCloseableStream):
+            await self._inner.send_eof()
+
     def _check(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError

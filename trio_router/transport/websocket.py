@@ -202,6 +202,8 @@ class WebSocketLink:
         with trio.move_on_after(CLOSE_TIMEOUT):
             try:
                 await self._outbox.flush()
+                if self._ours is not None:  # a peer that broke the protocol may never answer: no need to wait for it
+                    await self._outbox.end()
                 if not self._guarded.left.is_set():
                     await self._finish_reading()
                 await self._guarded.drain()
