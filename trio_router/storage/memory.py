@@ -25,26 +25,27 @@ class MemoryUserStore:
 
     async def get(self, app: str, user_id: str) -> UserRecord | None:
         await self._enter()
-        return copy.deepcopy(self._users.get((app, user_id)))
+        user = self._users.get((app, user_id))
+        return None if user is None else _copy(user)
 
     async def add(self, app: str, user: UserRecord) -> None:
         check_user_id(user.id)
         await self._enter()
         if (app, user.id) in self._users:
             raise UserExists(user.id)
-        self._users[app, user.id] = copy.deepcopy(user)
+        self._users[app, user.id] = _copy(user)
 
     async def replace(self, app: str, user: UserRecord) -> None:
         check_user_id(user.id)
         await self._enter()
         self._known(app, user.id)
-        self._users[app, user.id] = copy.deepcopy(user)
+        self._users[app, user.id] = _copy(user)
 
     async def change(self, app: str, user_id: str, change: Change) -> UserRecord:
         await self._enter()
         changed = attrs.evolve(self._known(app, user_id), **copy.deepcopy(change.fields()))
         self._users[app, user_id] = changed
-        return copy.deepcopy(changed)
+        return _copy(changed)
 
     async def rehash(self, app: str, user_id: str, old: str, new: str) -> bool:
         await self._enter()
@@ -64,7 +65,7 @@ class MemoryUserStore:
             check_user_id(after)
         await self._enter()
         ids = sorted(user_id for owner, user_id in self._users if owner == app and user_id > after)
-        return [copy.deepcopy(self._users[app, user_id]) for user_id in ids[:limit]]
+        return [_copy(self._users[app, user_id]) for user_id in ids[:limit]]
 
     async def check(self) -> None:
         await self._enter()
@@ -84,3 +85,7 @@ class MemoryUserStore:
         if user is None:
             raise UserUnknown(user_id)
         return user
+
+
+def _copy(user: UserRecord) -> UserRecord:
+    return attrs.evolve(user, data=copy.deepcopy(user.data), client_data=copy.deepcopy(user.client_data))

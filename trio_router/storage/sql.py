@@ -32,6 +32,8 @@ T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 _RECORD: Final = [users.c[field.name] for field in attrs.fields(UserRecord)]
+_GET: Final = sa.select(*_RECORD).where(users.c.app == sa.bindparam("app"), users.c.id == sa.bindparam("id"))
+"""Built once: building it takes longer than SQLite needs to answer it, and a login must not hold up the loop."""
 
 
 @attrs.frozen
@@ -58,8 +60,8 @@ class SqlUserStore:
         if not could_exist(user_id):
             await self._ensure()
             return None
-        statement = sa.select(*_RECORD).where(*_key(app, user_id))
-        return await self._read(lambda connection: _record(connection.execute(statement).first()))
+        key = {"app": app, "id": user_id}
+        return await self._read(lambda connection: _record(connection.execute(_GET, key).first()))
 
     async def add(self, app: str, user: UserRecord) -> None:
         check_user_id(user.id)
