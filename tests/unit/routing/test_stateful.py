@@ -14,13 +14,22 @@ from tests.unit.routing.world import Member, World
 from trio_router.errors import Refused
 from trio_router.limits import Limits
 from trio_router.payload import Payload
+from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
+from trio_router.testing.rules import FixedRules
 
 APPS = ("main", "other")
 CHANNELS = ("a", "ab", "a*", "*")
 PROCEDURES = ("sum", "sort")
 USERS = ("anna", "ben", "carl")
 LIMITS = Limits(calls_per_session=3, invocations_per_provider=2, subscriptions_per_session=3)
+
+ALL = {
+    Action.EVENT_SUBSCRIBE: set(CHANNELS),
+    Action.RPC_PROVIDE: set(PROCEDURES),
+    Action.RPC_REQUEST: set(PROCEDURES),
+    Action.PRESENCE_ALLOW: set(USERS),
+}
 
 apps = st.sampled_from(APPS)
 picks = st.integers(min_value=0)
@@ -45,10 +54,42 @@ class Routing(RuleBasedStateMachine):
         self.calls: dict[tuple[str, str], Expected] = {}  # accepted, by (session id, tag)
         self.invoked: list[tuple[str, Member, str]] = []  # (app, provider, call id) of every invocation seen
         self.number = 0
+        self.allowed: dict[str, dict[Action, set[str]]] = {app: dict(ALL) for app in APPS}
 
     def pick(self, app: str, choice: int) -> Member | None:
         members = self.members[app]
         return members[choice % len(members)] if members else None
+
+    def may(self, app: str, action: Action, name: str) -> bool:
+        return name in self.allowed[app][action]
+
+    # ---- what the administrator does ------------------------------------------------------------------------
+
+    @rule(app=apps, action=st.sampled_from(sorted(ALL, key=str)), names=st.data())
+    def reload(self, app: str, action: Action, names: st.DataObject) -> None:
+        """New rules for one action: some names lose what they had, some get it back."""
+        self.allowed[app][action] = names.draw(st.sets(st.sampled_from(sorted(ALL[action]))))
+        world = self.worlds[app]
+        world.door.replace_rules(FixedRules({Action.EVENT_PUBLISH: True, **self.allowed[app]}))
+        held = {member: (set(member.session.subscriptions), set(member.session.offers)) for member in self.members[app]}
+        ended = world.core.reconsider()
+        revoked = {member: member.peer.of("revoked") for member in self.members[app]}
+        assert ended == sum(len(told) for told in revoked.values())
+        for member, (subscriptions, offers) in held.items():
+            lost = {(verb, name) for _, verb, name, code, _ in revoked[member] if code == codes.DENIED}
+            assert subscriptions - set(member.session.subscriptions) == {n for v, n in lost if v == "subscribe"}
+            assert offers - set(member.session.offers) == {n for v, n in lost if v == "provide"}
+
+    @invariant()
+    def every_standing_right_is_one_the_rules_give(self) -> None:
+        for app in APPS:
+            for session in (member.session for member in self.members[app]):
+                assert all(self.may(app, Action.EVENT_SUBSCRIBE, name) for name in session.subscriptions)
+                assert all(self.may(app, Action.RPC_PROVIDE, name) for name in session.offers)
+                assert all(
+                    self.may(app, Action.RPC_PROVIDE, call.offer.procedure) for call in session.invocations.values()
+                )
+                assert all(self.may(app, Action.PRESENCE_ALLOW, name) for name in session.watches)
 
     # ---- what sessions do -----------------------------------------------------------------------------------
 
@@ -79,6 +120,7 @@ class Routing(RuleBasedStateMachine):
             except Refused as exc:
                 held = member.session.subscriptions
                 expected = {
+                    codes.DENIED: not off and not self.may(app, Action.EVENT_SUBSCRIBE, channel),
                     codes.NOT_SUBSCRIBED: off and channel not in held,
                     codes.ALREADY_SUBSCRIBED: not off and channel in held,
                     codes.LIMIT_REACHED: not off and len(held) == LIMITS.subscriptions_per_session,
@@ -106,7 +148,8 @@ class Routing(RuleBasedStateMachine):
             try:
                 self.worlds[app].core.provide(member.session, procedure, concurrency)
             except Refused as exc:
-                assert exc.code == codes.ALREADY_PROVIDED
+                may = self.may(app, Action.RPC_PROVIDE, procedure)
+                assert exc.code == (codes.ALREADY_PROVIDED if may else codes.DENIED)
 
     @rule(app=apps, who=picks, procedure=st.sampled_from(PROCEDURES))
     def unprovide(self, app: str, who: int, procedure: str) -> None:
@@ -141,6 +184,9 @@ class Routing(RuleBasedStateMachine):
                 disclose=True,
             )
         except Refused as exc:
+            if not self.may(app, Action.RPC_REQUEST, procedure):
+                assert exc.code == codes.DENIED
+                return
             providers = [m for m in self.members[app] if procedure in m.session.offers]
             assert (exc.code == codes.DUPLICATE_ID) == (key in self.calls)
             if exc.code == codes.NO_PROVIDER:
@@ -150,6 +196,7 @@ class Routing(RuleBasedStateMachine):
             else:
                 assert exc.code in {codes.DUPLICATE_ID, codes.LIMIT_REACHED}
         else:
+            assert self.may(app, Action.RPC_REQUEST, procedure)
             assert key not in self.calls
             self.calls[key] = Expected(app, tag, member)
 
@@ -228,7 +275,8 @@ class Routing(RuleBasedStateMachine):
                     case ("event", _, _, data):
                         assert data.value.startswith(f"{app}:")
                     case ("presence", user, _, sessions):
-                        assert user in USERS
+                        assert user in USERS  # and it was allowed when it was told:
+                        assert self.may(app, Action.PRESENCE_ALLOW, user)
                         assert 0 <= sessions <= 5
             member.take()
         ids = [call_id for _, _, call_id in self.invoked]
@@ -250,7 +298,8 @@ class Routing(RuleBasedStateMachine):
         for app, world in self.worlds.items():
             if self.members[app]:
                 counts, _ = world.core.presence_query(self.members[app][0].session, None)
-                assert counts == Counter(m.session.identity.user.id for m in self.members[app])
+                users = [m.session.identity.user.id for m in self.members[app]]
+                assert counts == Counter(user for user in users if self.may(app, Action.PRESENCE_ALLOW, user))
 
     def teardown(self) -> None:
         for app, world in self.worlds.items():
@@ -270,7 +319,9 @@ class Routing(RuleBasedStateMachine):
 Routing.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
+@pytest.mark.threat("T33")
 @pytest.mark.threat("T55")
 @pytest.mark.threat("T66")
 class TestRouting(Routing.TestCase):  # type: ignore[misc,name-defined]
-    """Every call has exactly one outcome, answers count from the chosen provider alone, and two apps never meet."""
+    """Every call has exactly one outcome, answers count from the chosen provider alone, what the
+    rules took away is gone, and two apps never meet."""
