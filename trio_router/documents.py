@@ -7,7 +7,8 @@ Strict on purpose (T20), so that a file means what it looks like:
   ``on``, ``0o7``, ``1_000``, dates and base 60 are plain text;
 * depth and size are bounded, and building the tree needs no recursion.
 
-JSON is YAML here, so ``.json`` files read the same way.
+JSON is YAML here, so ``.json`` files read the same way, except that a character past U+FFFF is written as itself and
+not as two escapes.
 """
 
 from __future__ import annotations
@@ -115,8 +116,10 @@ def _explained(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     if "alias" in context:
         message = "a text that starts with * needs quotes"
-    elif "quoted scalar" in context:
+    elif "quoted scalar" in context and "end of stream" in message:
         message, mark = "the quote is never closed", error.context_mark or mark
+    elif "character escape code" in message:
+        message = "this is the escape of half a character; write the character itself"
     elif mark is not None:
         lines = text.splitlines()
         letter = lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""

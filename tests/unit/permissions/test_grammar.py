@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.permissions.rulesets import one_rule, somebody, value_of
+from trio_router.errors import RuleError
+from trio_router.payload import Payload
+from trio_router.permissions import syntax
+from trio_router.permissions.decision import Action, Decision, Reason
+from trio_router.permissions.grammar import MAX_DEPTH, MAX_NODES, Scope, parse
+from trio_router.permissions.lexer import MAX_SOURCE, ExpressionError
+
+SCOPE = Scope(("userid",), data=True, action="event publish")
+ESCAPES = [
+    line
+    for line in (Path(__file__).parent / "escapes.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def test_precedence_and_places() -> None:
+    tree = parse("!user.id === $userid && data.a < 1 || name", SCOPE)
+    assert tree == syntax.Junction(
+        35,
+        "||",
+        (
+            syntax.Junction(
+                21,
+                "&&",
+                (
+                    syntax.Compare(
+                        9,
+                        "===",
+                        syntax.Not(0, syntax.UserField(1, "id")),
+                        syntax.PatternVariable(13, "userid"),
+                    ),
+                    syntax.Compare(31, "<", syntax.Member(29, syntax.Name(24, "data"), "a"), syntax.Constant(33, 1)),
+                ),
+            ),
+            syntax.Name(38, "name"),
+        ),
+    )
+
+
+def test_chains_of_one_operator_are_one_node() -> None:
+    tree = parse(" || ".join(["name"] * 100), SCOPE)
+    assert isinstance(tree, syntax.Junction)
+    assert len(tree.operands) == 100
+    assert value_of(" || ".join(["data"] * 250 + ["true"]), data=0) is True
+    assert value_of(" && ".join(["data"] * 250 + ["true"]), data=1) is True
+
+
+@pytest.mark.parametrize(
+    ("source", "position", "message"),
+    [
+        ("", 0, "empty"),
+        ("   ", 0, "empty"),
+        ("user.id ==", 10, "ends too early: expected a value"),
+        ("user.id name", 8, "expected an operator such as === or &&, or the end, not name"),
+        ("user.id 'x'", 8, "not the text 'x'"),
+        ("(name", 5, r"expected \) to close the \( at character 1"),
+        ("name)", 4, r"not \)"),
+        ("data.", 5, "a name after the dot"),
+        ("data[", 5, "only a text in quotes or a whole number"),
+        ("data[name]", 5, "only a text in quotes or a whole number"),
+        ("data[1.5]", 5, "only a text in quotes or a whole number"),
+        ("data['a'", 8, r"expected \] to close the \[ at character 5"),
+        ("'abc", 0, "not closed"),
+        ("'a\nb'", 0, "not closed"),
+        (r"'\q'", 1, "no such escape"),
+        (r"'\u12'", 1, "not the code of a character"),
+        (r"'\u{110000}'", 1, "not the code of a character"),
+        (r"'\ud800'", 0, "half a character"),
+        ("010", 0, "does not start with 0"),
+        ("0x10", 0, "decimal digits"),
+        ("1_000", 0, "decimal digits"),
+        ("1e", 1, "digits must follow"),
+        ("1e999", 0, "out of range"),
+        ("12abc", 0, "decimal digits"),
+        ("name // why", 5, "comments"),
+        ("name /* why */", 5, "comments"),
+        ("`a`", 0, "template"),
+        ("name # x", 5, "no meaning"),
+        ("caf\u00e9", 3, r"'\\xe9' has no meaning"),
+        ("-name", 0, "- is not available"),
+        ("1 + 1", 2, r"\+ is not available"),
+        ("[1]", 0, "lists cannot be written"),
+        ("{}", 0, "objects cannot be written"),
+        ("name in data", 5, "in is not available"),
+        ("data?.x", 4, r"\?. is not available"),
+        ("not name", 0, "write ! instead of not"),
+        ("name | name", 5, r"write \|\|"),
+        ("$user === name", 0, r"no variable \$user; did you mean \$userid\?"),
+        ("Name", 0, r"unknown name Name; did you mean name\?"),
+        ("zzzzz", 0, "unknown name zzzzz$"),
+        ("user.Id", 5, r"no user.Id; did you mean id\?"),
+        ("user", 0, "user is not a value"),
+        ("user[0]", 5, "there is no user.0"),
+        ("name.trim(1)", 5, "takes no argument, not 1"),
+        ("name.includes('a', 1)", 5, "takes one argument, not 2"),
+        ("name.includes('a'", 17, r"expected \) to close"),
+        ("name.trim()()", 11, "only methods"),
+        ("data['trim']()", 5, r"no method trim\(\)"),
+        ("startsWith('a')", 0, r"no function startsWith\(\); did you mean startsWith\?"),
+    ],
+)
+def test_an_error_names_what_was_expected_and_where(source: str, position: int, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message) as caught:
+        parse(source, SCOPE)
+    assert caught.value.position == position
+
+
+def test_data_is_known_only_where_there_is_some() -> None:
+    with pytest.raises(ExpressionError, match="there is no data in rules for event subscribe"):
+        parse("data.x", Scope(action="event subscribe"))
+
+
+@pytest.mark.threat("T29")
+@pytest.mark.parametrize("source", ESCAPES)
+def test_what_escaped_from_other_sandboxes_does_not_even_parse(source: str) -> None:
+    with pytest.raises(ExpressionError):
+        parse(source, SCOPE)
+
+
+@pytest.mark.threat("T29")
+def test_a_compiled_rule_has_no_builtins_and_no_names_but_its_own() -> None:
+    ruleset = one_rule("news", "publish", "user.data.x && data.y.includes(name) || typeof now === 'number'")
+    found = ruleset._find(Action.EVENT_PUBLISH, "news")
+    assert not isinstance(found, Decision)
+    code = found[1].__code__
+    assert found[1].__globals__["__builtins__"] == {}
+    assert set(code.co_names) <= {"data", "payload_value", "member", "truthy", "method_includes", "type_name"}
+
+
+@pytest.mark.threat("T30")
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("(" * 100 + "true" + ")" * 100, "nested deeper"),
+        ("!" * 100 + "true", "nested deeper"),
+        ("typeof " * 100 + "name", "nested deeper"),
+        ("data" + ".a" * 100, "nested deeper"),
+        ("name" + ".trim()" * 100, "nested deeper"),
+        ("1" + " === 1" * 100, "nested deeper"),
+        ("name.includes(" * 100 + "name" + ")" * 100, "nested deeper"),
+        ("data || " * 505 + "(1 === 1) || 1 === 1 || 1 === 1", "more than 512 parts"),
+        ("(" * 4096, "nested deeper"),
+        ("'" + "a" * 4095 + "'", "longer than 4096"),
+        ("(" * 1_000_000, "longer than 4096"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_too_big_is_refused_at_once(source: str, message: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(ExpressionError, match=message):
+        parse(source, SCOPE)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.threat("T30")
+def test_the_largest_expressions_allowed_compile_and_run() -> None:
+    assert value_of("!" * (MAX_DEPTH - 2) + "true") is True
+    assert value_of("(" * (MAX_DEPTH - 1) + "true" + ")" * (MAX_DEPTH - 1)) is True
+    nested = "true"
+    for _ in range(MAX_DEPTH // 2 - 2):
+        nested = f"(data && {nested})"
+    assert value_of(nested, data=1) is True
+    assert value_of(" && ".join(["1"] * (MAX_NODES - 1))) == 1
+    assert value_of("'" + "a" * (MAX_SOURCE - 2) + "'") == "a" * (MAX_SOURCE - 2)
+
+
+@pytest.mark.threat("T30")
+def test_hostile_data_costs_no_more_than_its_size() -> None:
+    many = "a" * 100_000
+    started = time.perf_counter()
+    for source, data in [
+        ("data.includes('" + "a" * 1000 + "b')", many),
+        ("data == 1", "1" * 100_000 + "x"),
+        ("data < 1", "0x" + "f" * 100_000),
+        ("data == ''", [[[["x"]]]] * 1000),
+        ("data.trim().length", " " * 100_000),
+    ]:
+        value_of(source, data=data)
+    assert time.perf_counter() - started < 2
+
+
+WORDS = """
+user user.id user.data data name action now $userid $x true null undefined typeof === !== == < >= && || ! ( ) [ ] . , ' "
+'a' 1 0.5 - + ? : .startsWith( .includes( .length .trim() .__class__ ['x'] [0] match _( oldData \\ \u00e9
+"""
+words = st.sampled_from([*WORDS.split(), "\n", ""])
+
+
+@pytest.mark.threat("T29")
+@settings(max_examples=400, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=40), st.lists(words, max_size=14).map(" ".join), st.lists(words, max_size=14).map("".join)
+    ),
+    st.sampled_from([None, 0, 1.5, "text", "\U0001f600", [], ["a", None], {"x": {"y": 1}}, float("nan"), 10**30]),
+)
+def test_any_text_is_refused_or_decides(source: str, data: object) -> None:
+    try:
+        ruleset = one_rule("private/$userid", "publish", source)
+    except RuleError as error:
+        assert error.problems
+        return
+    decision = ruleset.decide(somebody(), Action.EVENT_PUBLISH, "private/egon", Payload(data))
+    assert decision.allowed == (decision.reason is Reason.ALLOWED)
+    again = ruleset.decide(somebody(), Action.EVENT_PUBLISH, "private/egon", Payload(data))
+    assert again == decision
+    assert json.dumps(decision.detail)
