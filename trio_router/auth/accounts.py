@@ -119,15 +119,34 @@ class Accounts:
             raise AccountError("invalid", f"must be from 1 to {MAX_PAGE}", "limit")
         return await self._store.list(self._app, after=after, limit=limit)
 
+    async def change(
+        self,
+        user_id: str,
+        *,
+        data: Mapping[str, Any] | None = KEEP,
+        client_data: Any = KEEP,
+        disabled: bool = KEEP,
+    ) -> UserRecord:
+        """Several fields in one step; what is ``KEEP`` stays as it is."""
+        if data is not KEEP:
+            _check("data", check_data, data)
+        if client_data is not KEEP:
+            _check("client_data", check_client_data, client_data)
+        change = Change(data=data, client_data=client_data, disabled=disabled)
+        if not change.fields():
+            return await self.get(user_id)
+        user = await self._change(user_id, change)
+        if disabled is True:
+            self._locked_out(user_id)
+        return user
+
     async def disable(self, user_id: str) -> UserRecord:
         """The user can no longer log in."""
-        user = await self._change(user_id, Change(disabled=True))
-        self._locked_out(user_id)
-        return user
+        return await self.change(user_id, disabled=True)
 
     async def enable(self, user_id: str) -> UserRecord:
         """The user can log in again."""
-        return await self._change(user_id, Change(disabled=False))
+        return await self.change(user_id, disabled=False)
 
     async def remove(self, user_id: str) -> None:
         try:
@@ -142,13 +161,11 @@ class Accounts:
 
     async def set_data(self, user_id: str, data: Mapping[str, Any] | None) -> UserRecord:
         """What rules read as ``user.data``; a session sees it from its next login."""
-        _check("data", check_data, data)
-        return await self._change(user_id, Change(data=data))
+        return await self.change(user_id, data=data)
 
     async def set_client_data(self, user_id: str, client_data: Any) -> UserRecord:
         """What the client is handed at login."""
-        _check("client_data", check_client_data, client_data)
-        return await self._change(user_id, Change(client_data=client_data))
+        return await self.change(user_id, client_data=client_data)
 
     async def import_users(self, users: Iterable[FileUser], *, update: bool) -> Imported:
         """Adds the users of a file who are missing; with ``update``, makes the others what the file says.

@@ -144,6 +144,22 @@ async def test_two_administrators_do_not_undo_each_other(world: World) -> None:
     assert await world.knows("ann", "two")
 
 
+async def test_several_fields_change_in_one_step_or_not_at_all(world: World) -> None:
+    accounts = world.accounts()
+    ann = await accounts.add("ann", client_data="kept")
+    with pytest.raises(AccountError, match="client_data: "):
+        await accounts.change("ann", data={"x": 1}, client_data=float("nan"), disabled=True)
+    assert await accounts.change("ann") == ann
+    changed = await accounts.change("ann", data={"x": 1}, disabled=True)
+    assert (changed.data, changed.client_data, changed.disabled) == ({"x": 1}, "kept", True)
+    assert world.locked_out == ["ann"]
+    await accounts.change("ann", data=None, disabled=False)
+    assert (await accounts.get("ann")).data is None
+    assert world.locked_out == ["ann"]
+    with pytest.raises(AccountError, match="there is no such user"):
+        await accounts.change("bob")
+
+
 @pytest.mark.threat("T66")
 async def test_administration_of_one_app_does_not_reach_another(world: World) -> None:
     one, two = world.accounts("one"), world.accounts("two")
