@@ -202,9 +202,9 @@ def test_the_receiver_sees_whole_frames_in_order_and_at_most_one_cut_at_the_very
                 await stream.run()
 
         async def send(frame: bytes, scope: trio.CancelScope) -> None:
-            with scope:
-                with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-                    await stream.send_all(frame)
+            ends = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+            with scope, contextlib.suppress(*ends):
+                await stream.send_all(frame)
 
         async def read(size: int) -> None:
             with trio.move_on_after(0.01):
