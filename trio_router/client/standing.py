@@ -113,8 +113,7 @@ class StandingRights:
         try:
             async with standing.lock:
                 if not standing.active:
-                    await standing.begin(self._current())
-                    standing.active = True
+                    await self._begin(standing)
             yield
         finally:
             standing.holders.remove(holder)
@@ -123,6 +122,17 @@ class StandingRights:
                 if standing.active:
                     with contextlib.suppress(ConnectionLost):
                         standing.end(self._current())
+
+    async def _begin(self, standing: Standing) -> None:
+        session = self._current()
+        try:
+            await standing.begin(session)
+        except RequestRefused:
+            raise
+        except BaseException:
+            standing.end(session)  # given up while the answer was on its way: it may be yes
+            raise
+        standing.active = True
 
     async def restore(self, session: Session) -> None:
         """Begin everything again on a new session. What is refused now ends for its holders. Never raises."""

@@ -51,6 +51,7 @@ class Peer:
         self.gone = trio.Event()
         self.ready = trio.Event()
         self._texts: deque[str] = deque()
+        self._sending = trio.Lock()
 
     async def send(self, reply: messages.Reply) -> None:
         await self.send_text(codec.encode(reply))
@@ -60,7 +61,8 @@ class Peer:
 
     async def raw(self, data: bytes) -> None:
         try:
-            await self.stream.send_all(data)
+            async with self._sending:
+                await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Gone from None
 
@@ -83,6 +85,8 @@ class Peer:
 
     async def receive(self) -> str:
         while not self._texts:
+            if self.close_code is not None:
+                raise Gone
             try:
                 data = await self.stream.receive_some(65_536)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -104,7 +108,6 @@ class Peer:
                     self.close_code = event.code
                     if self.ws.state.name == "REMOTE_CLOSING":
                         await self.raw(self.ws.send(event.response()))
-                    raise Gone
                 elif isinstance(event, BytesMessage):
                     raise AssertionError("a binary message")
         return self._texts.popleft()
