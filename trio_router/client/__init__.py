@@ -1,1 +1,47 @@
+"""The Trio client library: ``async with connect(url, login) as client``. Everything a program needs is here."""
+
 from __future__ import annotations
+
+from trio_router.client.backoff import Backoff
+from trio_router.client.client import Client
+from trio_router.client.connecting import connect
+from trio_router.client.errors import (
+    CallError,
+    ClientError,
+    ConnectFailed,
+    ConnectionEnded,
+    ConnectionLost,
+    Lagged,
+    LoginDenied,
+    LoginRefused,
+    LoginUnavailable,
+    RequestRefused,
+)
+from trio_router.client.feeds import Feed
+from trio_router.client.offers import Handler, Invocation, Offer
+from trio_router.client.values import Change, Event, Presence
+from trio_router.payload import ABSENT
+
+__all__ = [
+    "ABSENT",
+    "Backoff",
+    "CallError",
+    "Change",
+    "Client",
+    "ClientError",
+    "ConnectFailed",
+    "ConnectionEnded",
+    "ConnectionLost",
+    "Event",
+    "Feed",
+    "Handler",
+    "Invocation",
+    "Lagged",
+    "LoginDenied",
+    "LoginRefused",
+    "LoginUnavailable",
+    "Offer",
+    "Presence",
+    "RequestRefused",
+    "connect",
+]

@@ -55,7 +55,7 @@ class _Parts:
 
 
 class Client:
-    """A connection to a router that is kept up. Made by :func:`trio_router.client.connect.connect`."""
+    """A connection to a router that is kept up. Made by :func:`trio_router.client.connect`."""
 
     def __init__(self, supervisor: Supervisor, on_error: Callable[[RequestRefused], None] | None = None) -> None:
         self._supervisor = supervisor

@@ -19,7 +19,7 @@ Answer = Callable[[str], str | Awaitable[str]]
 
 @attrs.frozen
 class Options:
-    """See :func:`trio_router.client.connect.connect`. Times are seconds, sizes are bytes."""
+    """See :func:`trio_router.client.connect`. Times are seconds, sizes are bytes."""
 
     login: Login = attrs.field(default=None, repr=False)
     answer: Answer | None = attrs.field(default=None, repr=False)
