@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trio_router.client.backoff import Backoff
 from trio_router.client.client import Client
-from trio_router.client.connecting import connect
+from trio_router.client.connect import connect
 from trio_router.client.errors import (
     CallError,
     ClientError,

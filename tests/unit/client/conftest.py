@@ -13,7 +13,7 @@ import trio
 from tests.unit.client.fake_router import FakeRouter
 from trio_router.client.backoff import Backoff
 from trio_router.client.client import Client
-from trio_router.client.connecting import connect
+from trio_router.client.connect import connect
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 

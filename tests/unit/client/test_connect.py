@@ -10,7 +10,7 @@ import trio
 
 from tests.unit.client.conftest import Connect
 from tests.unit.client.fake_router import FakeRouter, Gone, Peer, greet, welcome
-from trio_router.client.connecting import connect
+from trio_router.client.connect import connect
 from trio_router.client.errors import (
     ConnectFailed,
     ConnectionEnded,
