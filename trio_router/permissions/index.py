@@ -22,7 +22,7 @@ takes anything away, for names and for wildcards alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -94,18 +94,19 @@ class RuleIndex:
         if rule is not None:
             return rule, ()
         best = len(self._ranked)
+        bound: Mapping[str, str] = {}
         for size in self._lengths:
             for candidate in self._buckets.get(name[:size], ()):
                 position = self._position[id(candidate)]
                 if position >= best:
                     break
-                if candidate.pattern.matches(name):
-                    best = position
+                match = candidate.pattern.match(name)
+                if match is not None:
+                    best, bound = position, match
                     break
         if best == len(self._ranked):
             return None
         rule = self._ranked[best]
-        bound = rule.pattern.match(name) or {}
         return rule, tuple(bound[variable] for variable in rule.pattern.variables)
 
     def reach(self, wildcard: Pattern) -> Iterator[Reach]:
