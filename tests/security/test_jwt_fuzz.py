@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tokens.material import AUDIENCE, ISSUER, POLICY, SECRET, claims, clock, forge, pair, spell
@@ -88,40 +88,40 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values | st.binary() | st.builds(object) | st.tuples(st.text()) | st.sets(st.integers()) | st.complex_numbers())
 def test_anything_as_a_token(token: object) -> None:
     assert not outcome(token)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(st.sampled_from('AZaz09-_=+/ .\n{}[]"\\é'), max_size=30), max_size=6).map(".".join))
 def test_any_text_that_looks_like_a_token(token: str) -> None:
     assert not outcome(token)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(objects, objects)
 def test_any_objects_well_signed(header: dict[str, Any], payload: dict[str, Any]) -> None:
     outcome(forge(encoded(header), encoded(payload), HMAC))
     outcome(forge(encoded({**header, "alg": "HS256"}), encoded({**claims(), **payload}), HMAC))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_any_bytes_well_signed(header: bytes, payload: bytes) -> None:
     assert not outcome(forge(header, payload, HMAC))
     assert not outcome(forge(b'{"alg":"HS256"}', payload, HMAC))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 7_000), st.sampled_from([b"[", b'{"a":', b'{"":[', b"[[{}],"]))
 def test_any_depth_well_signed(depth: int, opening: bytes) -> None:
     assert not outcome(forge(b'{"alg":"HS256"}', (opening * depth)[:6_000], HMAC))
     assert not outcome(forge((opening * depth)[:6_000], encoded(claims()), HMAC))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_change_to_a_valid_token(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TOKEN)))
@@ -131,7 +131,7 @@ def test_any_change_to_a_valid_token(data: st.DataObject) -> None:
     assert outcome(changed) == (changed == TOKEN)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values, st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_any_login(token: Any, header: str, cookie: str, query: str) -> None:
     logins = [

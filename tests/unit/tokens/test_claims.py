@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tokens.material import AUDIENCE, ISSUER, NOW, POLICY, claims
@@ -191,6 +191,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.threat("T43")
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "jti", "x"]), json_values))
 def test_whatever_a_payload_holds_only_token_invalid_comes_out(payload: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):  # none of them can guess the issuer

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tokens.material import claims, forge, spell
@@ -92,6 +92,7 @@ def test_only_a_text_is_a_token(token: object) -> None:
 
 
 @pytest.mark.threat("T46")
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(min_size=1, max_size=40), st.data())
 def test_bytes_have_one_spelling(data: bytes, more: st.DataObject) -> None:
     text = spell(data)
