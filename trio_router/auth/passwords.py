@@ -18,12 +18,13 @@ import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import argon2
 import trio
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
 
 from trio_router.errors import RouterError
 from trio_router.secret import Secret
@@ -43,7 +44,7 @@ MAX_PASSES: Final = 16
 MAX_LANES: Final = 16
 _HASH: Final = re.compile(
     r"\$argon2id\$v=19\$m=([1-9][0-9]{0,6}),t=([1-9][0-9]?),p=([1-9][0-9]?)"
-    r"\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}\Z"
+    r"\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,86})\Z"
 )
 
 
@@ -56,7 +57,7 @@ class InvalidHash(RouterError):
 
 
 class HashingBusy(RouterError):
-    """Too many attempts are waiting already."""
+    """No password can be checked now: too many attempts are waiting, or there is no memory for one more."""
 
 
 def check_password(password: Secret) -> bytes:
@@ -87,19 +88,22 @@ def check_hash(text: str) -> None:
     match = _HASH.match(text)
     if match is None:
         raise InvalidHash("is not an argon2id hash of the form $argon2id$v=19$m=..,t=..,p=..$salt$hash")
-    memory, passes, lanes = (int(group) for group in match.groups())
+    memory, passes, lanes = (int(group) for group in match.groups()[:3])
     if memory > MAX_MEMORY or passes > MAX_PASSES or lanes > MAX_LANES:
         raise InvalidHash(f"costs too much: at most m={MAX_MEMORY}, t={MAX_PASSES}, p={MAX_LANES}")
     if memory < 8 * lanes:
         raise InvalidHash("is not valid: argon2 needs at least 8 KiB of memory for each lane")
+    if not all(_is_canonical(group) for group in match.groups()[3:]):
+        raise InvalidHash("is damaged: its salt or its digest is cut off or not base64")
 
 
 class Turn:
     """The right to use one of the hashing threads, until the ``async with`` it came from ends."""
 
-    def __init__(self, hasher: argon2.PasswordHasher, dummy: str) -> None:
+    def __init__(self, hasher: argon2.PasswordHasher, dummy: str, threads: ThreadPoolExecutor) -> None:
         self._hasher = hasher
         self._dummy = dummy
+        self._threads = threads
 
     async def verify(self, stored: str | None, password: Secret) -> bool:
         """Whether ``password`` is the one that ``stored`` was made from.
@@ -109,16 +113,17 @@ class Turn:
 
         Raises:
             InvalidPassword: see :func:`check_password`.
+            HashingBusy: argon2 got no memory; nothing is known about the password.
         """
         encoded = check_password(password)
         known = stored is not None and _is_hash(stored)
         target = stored if known and stored is not None else self._dummy
-        return await _in_thread(lambda: self._verify(target, encoded)) and known
+        return await self._run(lambda: self._verify(target, encoded)) and known
 
     async def hash(self, password: Secret) -> str:
-        """A new hash of ``password``, with a new salt. Raises ``InvalidPassword``."""
+        """A new hash of ``password``, with a new salt. Raises ``InvalidPassword`` and ``HashingBusy``."""
         encoded = check_password(password)
-        return await _in_thread(lambda: self._hasher.hash(encoded))
+        return await self._run(lambda: self._hasher.hash(encoded))
 
     def needs_rehash(self, stored: str) -> bool:
         """Whether ``stored`` was made with other parameters than the router's own.
@@ -130,14 +135,29 @@ class Turn:
     def _verify(self, target: str, encoded: bytes) -> bool:
         try:
             return self._hasher.verify(target, encoded)
-        except (Argon2Error, InvalidHashError):
+        except VerifyMismatchError:
             return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives in one of our threads. Not cancelled half way."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        done, token = trio.Event(), trio.lowlevel.current_trio_token()
+        future = self._threads.submit(work)
+        future.add_done_callback(lambda _: token.run_sync_soon(done.set))
+        with trio.CancelScope(shield=True):
+            await done.wait()
+        try:
+            return future.result()
+        except (VerificationError, HashingError):
+            problem = HashingBusy("argon2 could not get its memory")
+        raise problem
 
 
 class PasswordHasher:
     """``threads`` hashes at once (default: one per usable core) and at most ``queue`` callers waiting for one.
 
-    Memory in use for hashing is at most ``threads`` times ``memory_cost``; argon2 runs without the interpreter's lock.
+    Memory for hashing is at most ``threads`` times ``memory_cost``; argon2 runs without the interpreter's lock. The threads
+    start when they are first needed and end with this object.
     """
 
     def __init__(
@@ -148,7 +168,9 @@ class PasswordHasher:
         self._taken = 0
         self._limiter = trio.CapacityLimiter(self.threads)
         self._hasher = argon2.PasswordHasher.from_parameters(parameters)
-        self._turn = Turn(self._hasher, _nobodys_hash(parameters))
+        # Threads of our own: memory a thread has hashed with stays with it, so only these few may do it.
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="password")
+        self._turn = Turn(self._hasher, _nobodys_hash(parameters), pool)
 
     @property
     def waiting(self) -> int:
@@ -172,16 +194,20 @@ class PasswordHasher:
             self._taken -= 1
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    # The turn is what limits; and no cancellation ends a thread, so it is waited for.
-    return await trio.to_thread.run_sync(work, limiter=trio.CapacityLimiter(1))
-
-
 def usable_cores() -> int:
     """How many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether argon2 will decode this unpadded base64: as long as it can be, and no bits left over."""
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return False
+    return base64.b64encode(decoded).decode().rstrip("=") == text
 
 
 def _is_hash(text: str) -> bool:

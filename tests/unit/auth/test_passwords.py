@@ -66,7 +66,7 @@ async def test_a_password_out_of_bounds_is_refused_before_any_work(
 ) -> None:
     hasher = PasswordHasher(parameters=CHEAP)
     stored = await hash_of(hasher, "pw")
-    monkeypatch.setattr(passwords, "_in_thread", None)
+    monkeypatch.setattr(hasher._turn, "_run", None)
     with pytest.raises(InvalidPassword) as caught:
         await verify(hasher, stored, password)
     assert not password or password not in str(caught.value)
@@ -167,6 +167,8 @@ def test_no_module_compares_a_revealed_secret_with_equals() -> None:
         "$argon2id$v=19$m=0,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
         "$argon2id$v=19$m=-1,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
         "$argon2id$v=19$m=9,t=2,p=2$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHR$aGFzaGhhc2hoYXNo",  # bits left over
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoa",  # a letter left over
     ],
 )
 def test_what_is_no_argon2id_hash_is_refused(text: str) -> None:
@@ -193,6 +195,44 @@ async def test_other_parameters_need_a_rehash_weaker_or_stronger() -> None:
         async with usual.turn() as turn:
             assert turn.needs_rehash(stored)
             assert await turn.verify(stored, Secret("pw"))
+
+
+@pytest.mark.parametrize(
+    "error", [argon2.exceptions.VerificationError("Memory allocation error"), argon2.exceptions.HashingError("same")]
+)
+async def test_no_memory_is_busy_and_never_a_wrong_password(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bool:
+        raise error
+
+    hasher = PasswordHasher(parameters=CHEAP)
+    stored = await hash_of(hasher, "pw")
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", fail)
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", fail)
+    with pytest.raises(HashingBusy):
+        await verify(hasher, stored, "pw")
+    with pytest.raises(HashingBusy):
+        await hash_of(hasher, "pw")
+
+
+async def test_a_cancelled_attempt_that_runs_is_finished_and_its_outcome_known() -> None:
+    hasher = PasswordHasher(parameters=CHEAP)
+    stored = await hash_of(hasher, "pw")
+    async with hasher.turn() as turn:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            with pytest.raises(trio.Cancelled):  # before it runs it is not judged at all
+                await turn.verify(stored, Secret("pw"))
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                outcome: list[bool] = []
+
+                async def attempt() -> None:
+                    outcome.append(await turn.verify(stored, Secret("pw")))
+
+                nursery.start_soon(attempt)
+                await trio.testing.wait_all_tasks_blocked(0)
+                scope.cancel()
+        assert outcome == [True]
 
 
 @pytest.mark.threat("T57")
