@@ -11,6 +11,7 @@ An IPv6 address counts as its /64, which is what one subscriber is given. Memory
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -111,6 +112,7 @@ class Throttle:
         return len(self._pairs) + len(self._addresses)
 
 
+@functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What counts as one address: an IPv4 address (mapped ones included), the /64 of an IPv6 one, other text as it is."""
     try:
