@@ -1,0 +1,135 @@
+"""A real router in a process of its own, for tests and examples: started, ready, and ended in good order.
+
+It runs the same command a user runs, so what it shows is what a user gets. Everything the router writes is kept, so that a
+test can look for what must not be there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+START_TIMEOUT: Final = 30.0
+STOP_TIMEOUT: Final = 30.0
+
+
+class RouterFailed(Exception):
+    """The router ended before it was ready; the text is what it wrote."""
+
+
+@attrs.define(eq=False)
+class RouterProcess:
+    """A running router. ``url`` is where clients connect; ``admin`` is the administration's URL, or None."""
+
+    url: str
+    admin: str | None
+    process: trio.Process
+    output: bytearray = attrs.field(repr=False)
+
+    @property
+    def http_url(self) -> str:
+        """The clients' port as an HTTP URL without a path."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"
+
+    @property
+    def log(self) -> str:
+        """Everything it has written to standard output and error."""
+        return self.output.decode(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+
+@asynccontextmanager
+async def router_process(
+    config: Path | str, *, environ: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+) -> AsyncIterator[RouterProcess]:
+    """A router of the config file ``config`` during the block; SIGTERM ends it, and SIGKILL after ``STOP_TIMEOUT`` seconds.
+
+    ``environ`` is added to this process's environment; ``arguments`` to the command ``trio-router serve``.
+
+    Raises:
+        RouterFailed: it did not start.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "trio_router",
+        "serve",
+        "--config",
+        str(config),
+        "--log-format",
+        "json",
+        *arguments,
+    ]
+    output = bytearray()
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(_run, command, {**os.environ, **(environ or {})})
+        ready = trio.Event()
+        found: dict[str, str | None] = {}
+        nursery.start_soon(_collect, process, output, ready, found)
+        try:
+            with trio.fail_after(START_TIMEOUT):
+                await ready.wait()
+            url = found.get("url")
+            if url is None:
+                raise RouterFailed(output.decode(errors="replace"))
+            yield RouterProcess(url, found.get("admin"), process, output)
+        finally:
+            with trio.CancelScope(shield=True):
+                if process.returncode is None:
+                    process.terminate()
+                with trio.move_on_after(STOP_TIMEOUT):
+                    await process.wait()
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+
+
+async def _run(command: list[str], environ: dict[str, str], *, task_status: trio.TaskStatus[trio.Process]) -> None:
+    await trio.run_process(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        task_status=task_status,
+    )
+
+
+async def _collect(process: trio.Process, output: bytearray, ready: trio.Event, found: dict[str, str | None]) -> None:
+    """Reads all it writes, so that it never waits for a reader, and looks for the line that says it listens."""
+    stream = process.stdout
+    if stream is None:
+        raise RouterFailed("its output is not piped")
+    seen = 0
+    async for chunk in stream:
+        output += chunk
+        while not ready.is_set() and (end := output.find(b"\n", seen)) >= 0:
+            line, seen = bytes(output[seen:end]), end + 1
+            event = _event(line)
+            if event.get("event") == "listening":
+                found.update(url=event["url"], admin=event["admin"])
+                ready.set()
+    ready.set()
+
+
+def _event(line: bytes) -> dict[str, str]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
