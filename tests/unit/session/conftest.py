@@ -39,6 +39,7 @@ class MemoryLink:
         self.heard_at = trio.current_time()
         self._send, self._receive = trio.open_memory_channel[str | bytes | LinkClosed](math.inf)
         self.ended = trio.Event()
+        self.answers_pings = True
 
     async def receive(self) -> str | bytes:
         item = await self._receive.receive()
@@ -51,6 +52,8 @@ class MemoryLink:
 
     def send(self, frame: bytes) -> None:
         self.frames.append(frame)
+        if frame[0] == 0x89 and self.answers_pings:
+            self.heard_at = trio.current_time()
 
     async def close(self, code: CloseCode, reason: str = "") -> None:
         await trio.lowlevel.checkpoint()

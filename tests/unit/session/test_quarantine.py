@@ -38,7 +38,9 @@ async def test_the_greeting_says_what_to_keep_to(make_world: Make, autojump_cloc
 
 
 async def test_a_login_is_welcomed_with_what_the_strategy_gave(make_world: Make, autojump_clock: MockClock) -> None:
-    world = make_world(strategy=Scripted(Accepted(User("ann"), client_data={"color": "red"}, expires_at=1_700_000_600.0)))
+    world = make_world(
+        strategy=Scripted(Accepted(User("ann"), client_data={"color": "red"}, expires_at=1_700_000_600.0))
+    )
     link = await world.connect()
     link.say(type="login", id="x1", auth={"token": "t"})
     await settle()
@@ -91,7 +93,9 @@ async def test_the_deadline_is_from_connect_and_exact(make_world: Make, autojump
         {"type": "ping", "id": "1"},
     ],
 )
-async def test_nothing_but_a_login_is_possible(make_world: Make, autojump_clock: MockClock, message: dict[str, Any]) -> None:
+async def test_nothing_but_a_login_is_possible(
+    make_world: Make, autojump_clock: MockClock, message: dict[str, Any]
+) -> None:
     world = make_world()
     link = await world.connect()
     link.say(**message)
@@ -110,11 +114,17 @@ async def test_attempts_are_counted(make_world: Make, autojump_clock: MockClock)
         link.say(type="login", id=f"n{number}")
         await settle()
         errors = link.of("error")
-        assert (errors[-1]["error"], errors[-1]["id"], errors[-1]["data"]) == ("login_denied", f"n{number}", {"hint": 1})
+        assert (errors[-1]["error"], errors[-1]["id"], errors[-1]["data"]) == (
+            "login_denied",
+            f"n{number}",
+            {"hint": 1},
+        )
     assert link.closed is codes.LOGIN_ATTEMPTS
 
 
-async def test_unavailable_is_no_denial_and_locks_nobody_out_but_has_an_end(make_world: Make, autojump_clock: MockClock) -> None:
+async def test_unavailable_is_no_denial_and_locks_nobody_out_but_has_an_end(
+    make_world: Make, autojump_clock: MockClock
+) -> None:
     world = make_world(strategy=Scripted(*[Unavailable("down")] * (UNAVAILABLE - 1)))
     link = await world.connect()
     for _ in range(UNAVAILABLE - 1):
@@ -169,7 +179,9 @@ async def test_a_client_that_leaves_takes_its_login_with_it(make_world: Make, au
     assert world.closes("peer") == 1
 
 
-async def test_while_a_login_is_checked_a_second_one_is_busy_and_the_deadline_runs_on(make_world: Make, autojump_clock: MockClock) -> None:
+async def test_while_a_login_is_checked_a_second_one_is_busy_and_the_deadline_runs_on(
+    make_world: Make, autojump_clock: MockClock
+) -> None:
     async def hang(_: LoginRequest) -> Any:
         await trio.sleep_forever()
 
