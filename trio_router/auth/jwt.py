@@ -8,6 +8,7 @@ issuers can stand in one chain. The URL of a key set is the config's, whatever a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,11 @@ class JwtStrategy:
         self._client_data = None if options.client_data is None else parse_paths(options.client_data)
         self._find_key = find_key
         self._verifier = verifier
+
+    async def prepare(self) -> None:
+        """Asks for the key set now rather than at the first login. That it cannot be had is logged and stops nothing."""
+        with suppress(TokenInvalid, KeysUnavailable):
+            await self._find_key(None)
 
     async def start(self, request: LoginRequest) -> Answer:
         try:
@@ -105,7 +111,7 @@ class JwtType:
     Options = JwtOptions
 
     def build(self, options: JwtOptions, services: Services) -> JwtStrategy:
-        """Loads and checks every key now (T47); a key set by URL is fetched at the first login.
+        """Loads and checks every key now (T47); a key set by URL is fetched by ``prepare`` or at the first login.
 
         Raises:
             ConfigError: a key cannot be read or is refused.

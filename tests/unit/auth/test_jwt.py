@@ -29,7 +29,7 @@ from trio_router.auth.jwt import JwtStrategy, JwtType
 from trio_router.auth.jwt_options import JwtOptions, KeyFile
 from trio_router.auth.outbound import HttpOutbound
 from trio_router.auth.services import HttpAnswer, Outbound, OutboundError
-from trio_router.auth.strategy import Accepted, Answer, Denied, LoginRequest, NotMine, Strategy, Unavailable
+from trio_router.auth.strategy import Accepted, Answer, Denied, LoginRequest, NotMine, Prepares, Strategy, Unavailable
 from trio_router.clock import ManualClock
 from trio_router.config.structure import StructureFailed, Structurer
 from trio_router.errors import ConfigError
@@ -308,6 +308,28 @@ async def test_keys_from_a_url() -> None:
     assert await ask(strategy, token("RS256", kid="x")) == Denied("key")
     assert await ask(strategy, token("RS256", kid="e")) == Denied("algorithm")
     assert outbound.urls == [URL]
+
+
+async def test_keys_are_fetched_before_the_first_login_when_the_router_starts() -> None:
+    outbound = Spy(jwk(rsa_key(), kid="k"), jwk(ec_key(), kid="e"))
+    strategy = build(secret=..., algorithms=["RS256", "ES256"], jwks_url=URL, outbound=outbound)
+    assert isinstance(strategy, Prepares)
+    await strategy.prepare()
+    await strategy.prepare()
+    assert outbound.urls == [URL]
+    assert isinstance(await ask(strategy, token("RS256", kid="k")), Accepted)
+    assert outbound.urls == [URL]
+
+
+async def test_the_router_starts_without_the_keys(tmp_path: Path) -> None:
+    outbound, time = Spy(error=OutboundError("connect")), clock()
+    strategy = build(secret=..., algorithms=["RS256"], jwks_url=URL, outbound=outbound, time=time)
+    await strategy.prepare()
+    assert await ask(strategy, token("RS256", kid="k")) == Unavailable("keys_connect")
+    outbound.error, outbound.keys = None, (jwk(rsa_key(), kid="k"),)
+    time.advance(5)
+    assert isinstance(await ask(strategy, token("RS256", kid="k")), Accepted)
+    await build(tmp_path).prepare()
 
 
 @pytest.mark.parametrize(
