@@ -26,6 +26,7 @@ from trio_router.auth.webhook_request import Unsendable, WebhookRequest, prepare
 # fail (500) must not be able to shut everybody else out by opening the breaker.
 DOWN_REASONS: Final = frozenset({"timeout", "connect", "tls", "protocol"})
 DOWN_STATUSES: Final = frozenset({429, 502, 503, 504})
+RETRIED: Final = frozenset({"connect", "tls", "protocol"})  # not a timeout, which leaves no time
 
 
 class WebhookStrategy:
@@ -76,17 +77,20 @@ class WebhookStrategy:
         """The service's answer, after as many attempts as the options and the deadline allow."""
         left = self._options.retry_attempts
         while True:
+            result: HttpAnswer | OutboundError
             try:
-                answer = await self._attempt(request, deadline)
-                if left <= 0 or answer.status not in self._options.retry_statuses:
-                    return answer
+                result = await self._attempt(request, deadline)
+                again = result.status in self._options.retry_statuses
             except OutboundError as error:
-                if left <= 0 or error.reason not in {"connect", "protocol", "tls"}:
-                    raise
+                result = error
+                again = error.reason in RETRIED
+            if not again or left <= 0 or trio.current_time() + self._options.retry_interval >= deadline:
+                break
             left -= 1
-            if trio.current_time() + self._options.retry_interval >= deadline:
-                raise OutboundError("timeout")
             await trio.sleep(self._options.retry_interval)
+        if isinstance(result, OutboundError):
+            raise result
+        return result
 
     async def _attempt(self, request: WebhookRequest, deadline: float) -> HttpAnswer:
         if self._slots.statistics().tasks_waiting >= self._options.queue and not self._slots.available_tokens:
@@ -105,10 +109,14 @@ class WebhookStrategy:
         permit = self._breaker.begin()
         if permit is None:
             raise OutboundError("breaker_open")
+        fair = deadline - trio.current_time() >= self._options.timeout / 2
         try:
             answer = await self._send(request, deadline)
         except OutboundError as error:
-            self._report(permit, down=error.reason in DOWN_REASONS)
+            if error.reason == "timeout" and not fair:  # it waited for its turn too long to say anything
+                self._breaker.abandoned(permit)
+            else:
+                self._report(permit, down=error.reason in DOWN_REASONS)
             raise
         except BaseException:
             self._breaker.abandoned(permit)

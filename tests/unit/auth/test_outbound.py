@@ -189,11 +189,15 @@ async def test_the_http_library_does_not_log_urls_or_headers(
     outbound: HttpOutbound, service: HttpService, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    service.behave = answer(200, b"alice", X_Key="canary")
     await post(outbound, f"{service.url}?key=canary", headers=(("x-key", "canary"),))
     assert "canary" not in caplog.text
 
 
-async def test_certificates_are_checked(tmp_path: Path) -> None:
+@pytest.mark.threat("T58")
+async def test_certificates_are_checked_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -201,6 +205,7 @@ async def test_certificates_are_checked(tmp_path: Path) -> None:
     authority.issue_cert("example.org").configure_cert(stranger)
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     service = HttpService(answer(200, b"alice"), 0)
     async with trio.open_nursery() as nursery:
         urls = []

@@ -17,11 +17,13 @@ from structlog.testing import capture_logs
 
 from trio_router.auth import registry
 from trio_router.auth.outbound import HttpOutbound
-from trio_router.auth.services import HttpAnswer
+from trio_router.auth.services import HttpAnswer, OutboundError
 from trio_router.auth.strategy import Accepted, Answer, Denied, LoginRequest, NotMine, Strategy, Unavailable
 from trio_router.auth.webhook import WebhookStrategy, WebhookType
 from trio_router.auth.webhook_answer import Unusable, judge
+from trio_router.auth.webhook_cache import AnswerCache
 from trio_router.auth.webhook_options import WebhookOptions
+from trio_router.auth.webhook_request import WebhookRequest
 from trio_router.clock import ManualClock
 from trio_router.identity import User
 from trio_router.secret import Secret
@@ -376,6 +378,20 @@ class TestAsking:
         assert len(service.requests) < 5
         assert trio.current_time() - began < 5
 
+    async def test_no_attempt_begins_that_could_not_end_in_time(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Slow(NoOutbound):
+            async def request(self, *args: Any, **options: Any) -> HttpAnswer:
+                await trio.sleep(1)
+                raise OutboundError("connect")
+
+        options = WebhookOptions("http://127.0.0.1:9/", timeout=2, retry_attempts=1, retry_interval=1.5)
+        strategy = WebhookType().build(options, services(tmp_path, outbound=Slow()))
+        began = trio.current_time()
+        assert await strategy.start(login_request()) == Unavailable("connect")
+        assert trio.current_time() - began == pytest.approx(1)
+
 
 class TestBounds:
     @pytest.mark.threat("T60")
@@ -407,6 +423,16 @@ class TestBounds:
             assert not isinstance(await strategy.start(login_request()), Accepted)
         service.behave = answer(200, b"alice")
         assert await strategy.start(login_request()) == ALICE
+
+    @pytest.mark.threat("T60")
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    async def test_statuses_of_a_service_that_is_down_open_the_breaker(
+        self, build: Build, service: HttpService, status: int
+    ) -> None:
+        service.behave = answer(status)
+        strategy = build(breaker_failures=2)
+        found = [await strategy.start(login_request()) for _ in range(3)]
+        assert found == [Unavailable("status"), Unavailable("status"), Unavailable("breaker_open")]
 
     async def test_a_cancelled_login_says_nothing_about_the_service(
         self, build: Build, service: HttpService, clock: ManualClock
@@ -459,6 +485,29 @@ class TestBounds:
             nursery.start_soon(one)
         assert {answer.reason for answer in found if isinstance(answer, Unavailable)} <= {"timeout", "busy"}
         assert len(found) == 2
+
+    async def test_a_login_that_came_late_to_its_turn_says_nothing_about_the_service(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Slow(NoOutbound):
+            async def request(self, *args: Any, timeout: float, **options: Any) -> HttpAnswer:
+                await trio.sleep(min(timeout, 1.5))
+                if timeout < 1.5:
+                    raise OutboundError("timeout")
+                return http(200, b"alice", "text/plain")
+
+        options = WebhookOptions("http://127.0.0.1:9/", timeout=2, concurrency=1, breaker_failures=1)
+        strategy = WebhookType().build(options, services(tmp_path, outbound=Slow()))
+        found: list[Answer] = []
+
+        async def one() -> None:
+            found.append(await strategy.start(login_request()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+            nursery.start_soon(one)
+        assert found == [ALICE, Unavailable("timeout")]
+        assert await strategy.start(login_request()) == ALICE
 
 
 class TestCache:
@@ -535,6 +584,28 @@ class TestCache:
         for name in ("a", "b", "c", "a"):
             await strategy.start(login_request({"name": name}))
         assert len(service.requests) == 4
+
+    def test_no_answer_is_kept_longer_than_it_holds(self, clock: ManualClock) -> None:
+        cache = AnswerCache(clock, seconds=10, size=10)
+        cache.put(b"short", Accepted(User("alice"), expires_at=clock.wall() + 3), {})
+        cache.put(b"over", Accepted(User("alice"), expires_at=clock.wall()), {})
+        assert (cache.get(b"short") is not None, cache.get(b"over")) == (True, None)
+        clock.advance(3)
+        assert cache.get(b"short") is None
+        cache.put(b"jump", Accepted(User("alice"), expires_at=clock.wall() + 5), {})
+        clock.jump_wall(6)
+        assert cache.get(b"jump") is None
+        assert len(cache) == 0
+
+    def test_keys_are_of_the_whole_request_and_tell_nothing(self) -> None:
+        request = WebhookRequest(b"{}", (("a", "1"),))
+        others = (
+            WebhookRequest(b"{} ", (("a", "1"),)),
+            WebhookRequest(b"{}", (("a", "2"),)),
+            WebhookRequest(b"{}", (("b", "1"),)),
+        )
+        assert request.digest(b"key") == WebhookRequest(b"{}", (("a", "1"),)).digest(b"key")
+        assert len({request.digest(b"key"), request.digest(b"other"), *(other.digest(b"key") for other in others)}) == 5
 
 
 class TestOptions:
