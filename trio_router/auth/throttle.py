@@ -95,13 +95,13 @@ class Throttle:
     def wait(self, app: str, user: str, address: str) -> float:
         """Seconds until an attempt will be judged; 0.0 means now."""
         network = network_of(address)
-        return max(self._pairs.wait((app, user, network)), self._addresses.wait(network))
+        return max(self._pairs.wait((app, user, network)), self._addresses.wait((app, network)))
 
     def failed(self, app: str, user: str, address: str) -> None:
         """An attempt was judged and failed."""
         network = network_of(address)
         self._pairs.failed((app, user, network))
-        self._addresses.failed(network)
+        self._addresses.failed((app, network))
 
     def succeeded(self, app: str, user: str, address: str) -> None:
         """An attempt was judged and succeeded."""

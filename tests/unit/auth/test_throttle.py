@@ -89,9 +89,10 @@ def test_a_jump_of_the_wall_clock_changes_nothing() -> None:
 
 
 @pytest.mark.threat("T66")
-def test_apps_do_not_share_pairs() -> None:
-    throttle = Throttle(ManualClock(), user_failures=1)
+def test_failures_in_one_app_cost_nothing_in_another() -> None:
+    throttle = Throttle(ManualClock(), user_failures=1, address_failures=1)
     fail(throttle, 3)
+    assert throttle.wait("app", "ann", A) > 0
     assert throttle.wait("other app", "ann", A) == 0
 
 
