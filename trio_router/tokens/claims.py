@@ -79,8 +79,7 @@ def judge(payload: SignedPayload, policy: ClaimsPolicy, now: float) -> Claims:
         TokenInvalid: ``claims`` (one is missing or of the wrong type), ``issuer``, ``audience``, ``expired``,
             ``not_yet_valid``, ``issued_in_future`` or ``lifetime``.
     """
-    issuer = _text(payload, "iss")
-    if issuer is None or issuer != policy.issuer:
+    if _text(payload, "iss") != policy.issuer:
         raise TokenInvalid("issuer")
     audience = _audience(payload)
     if audience.isdisjoint(policy.audience):
@@ -105,7 +104,7 @@ def judge(payload: SignedPayload, policy: ClaimsPolicy, now: float) -> Claims:
     if expires_at - now > policy.max_lifetime + policy.leeway:
         raise TokenInvalid("lifetime")
     claims = Claims.__new__(Claims)
-    claims.__attrs_init__(issuer, subject, audience, expires_at, issued_at, token_id, payload)
+    claims.__attrs_init__(policy.issuer, subject, audience, expires_at, issued_at, token_id, payload)
     return claims
 
 
