@@ -37,7 +37,7 @@ from trio_router.session.timers import TrioTimers
 from trio_router.testing.rules import FixedRules
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.admission import Admission
-from trio_router.transport.listener import Listener, Policy
+from trio_router.transport.listener import HttpHandler, Listener, Policy
 from trio_router.transport.origin import OriginPolicy
 
 KEY = base64.b64encode(b"0123456789abcdef").decode()
@@ -262,14 +262,14 @@ async def start(
     require_origin: bool = False,
     proxies: tuple[str, ...] = (),
     tls: bool = False,
-    core: Callable[..., Core] = Core,
+    http: HttpHandler | None = None,
 ) -> AsyncIterator[Router]:
     limits = limits or Limits()
     metrics = Metrics()
     log = structlog.get_logger()
     strategy = strategy or Everybody()
     timers = TrioTimers(log)
-    hub = core("default", Door(rules or FixedRules.everything(), metrics), timers, limits, metrics)
+    hub = Core("default", Door(rules or FixedRules.everything(), metrics), timers, limits, metrics)
     server = SessionServer(
         app="default",
         core=hub,
@@ -299,7 +299,7 @@ async def start(
         ),
         admission=admission,
         serve=server.serve,
-        http=tiny_http,
+        http=http or tiny_http,
         metrics=metrics,
         log=log,
     )
