@@ -113,7 +113,7 @@ def _number(source: str, at: int) -> tuple[Token, int]:
     value = float(source[at:end])
     if value == float("inf"):
         raise ExpressionError("the number is out of range", at)
-    if not is_float and value <= 2**53:
+    if not is_float and value < 2**53:
         return Token("number", int(integer), at), end
     return Token("number", value, at), end
 

@@ -121,8 +121,6 @@ def loose_equal(left: Any, right: Any) -> bool:
         return right is None or right is UNDEFINED
     if right is None or right is UNDEFINED:
         return False
-    if _is_object(left) and _is_object(right):
-        return left is right
     if type_name(left) == type_name(right):
         return strict_equal(left, right)
     left, right = _primitive(left), _primitive(right)
@@ -188,7 +186,7 @@ def ends_with(value: Any, part: Any) -> bool:
 def includes(value: Any, part: Any) -> bool:
     """``value.includes(part)``: a text in a text, or an item in a list."""
     if isinstance(value, list | tuple):
-        return any(strict_equal(item, part) or (_is_nan(item) and _is_nan(part)) for item in value)
+        return any(strict_equal(item, part) for item in value)
     return to_text(part) in _text(value, "includes")
 
 
@@ -242,10 +240,6 @@ def _shown(value: Any) -> str:
 
 def _is_object(value: Any) -> bool:
     return not isinstance(value, str | int | float) and isinstance(value, Mapping | list | tuple)
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
 
 
 def _double(number: Any) -> float:

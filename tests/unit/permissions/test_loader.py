@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.permissions.rulesets import one_rule, rules, somebody
+from trio_router.errors import RuleError
+from trio_router.patterns import Pattern
+from trio_router.permissions.decision import Action, Reason
+
+GOOD = """\
+event:
+  "*":
+    subscribe: false
+  "private/$userid":
+    subscribe: "user.id === $userid"
+    publish: 'user.data.role === ''admin'''
+rpc:
+  add:
+    request: >
+      typeof data.a === 'number' &&
+      typeof data.b === 'number'
+"""
+
+
+@pytest.mark.threat("T31")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "\n\n", "# only a comment", "---", "--- ~", "null", "~", "{}", "[]", "''", "text", "5", "true", "false",
+        "event", "event:", "event: {}", "event: []", "event: true", "event: {a: {}}", "event: {a: true}", "event: {a: [publish]}",
+        "event: {a: {publish: }}", "event: {a: {publish: ''}}", "event: {a: {publish: ' '}}", "event: {a: {publish: 1}}",
+        "\x00", "\ufffe", "\ud800", "\x1f\x8b\x08", "event: {a: {publish: true}", "event: {a: {publish: true}}\n---\nrpc: {}",
+        "Event: {a: {publish: true}}", "event: {a: {Publish: true}}", "event: {'': {publish: true}}", "allow: true",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_file_that_is_not_understood_whole_is_no_ruleset(text: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        rules(text)
+    assert all(problem.source == "rules.yml" and problem.message for problem in caught.value.problems)
+
+
+@pytest.mark.threat("T31")
+@pytest.mark.parametrize("length", range(0, len(GOOD), 7))
+def test_a_file_cut_short_is_refused_or_still_a_ruleset(length: int) -> None:
+    try:
+        ruleset = rules(GOOD[:length])
+    except RuleError:
+        return
+    assert not ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "private/eva").allowed
+
+
+@pytest.mark.threat("T31")
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, len(GOOD) - 1), st.text(alphabet="ab:{}[]'\"$*&|=\n #", max_size=3), st.integers(0, 5))
+def test_a_damaged_file_is_refused_or_a_ruleset(at: int, put: str, cut: int) -> None:
+    try:
+        ruleset = rules(GOOD[:at] + put + GOOD[at + cut :])
+    except RuleError:
+        return
+    decision = ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "elsewhere")
+    assert decision.allowed == (decision.reason is Reason.ALLOWED)
+
+
+def test_json_is_a_rules_file() -> None:
+    ruleset = rules('{"event": {"news/*": {"subscribe": true}}}')
+    assert ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "news/x").allowed
+
+
+def test_one_problem_does_not_hide_the_others() -> None:
+    with pytest.raises(RuleError) as caught:
+        rules("event:\n  a//b:\n    publish: 'x'\n    sing: 1\nrcp: {}\nrpc:\n  f: 1\n")
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 4, 5, 7]
+
+
+def test_rules_of_a_refused_pattern_are_still_read() -> None:
+    with pytest.raises(RuleError) as caught:
+        rules("event:\n  /a:\n    publish: nope\n  b:\n    publish: nope\n")
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 5]
+
+
+def test_the_same_text_is_compiled_once_but_not_across_scopes() -> None:
+    ruleset = rules(
+        "event:\n"
+        "  a/$x/$y: {publish: \"$x === 'v'\", subscribe: \"$x === 'v'\"}\n"
+        "  b/$y/$x: {publish: \"$x === 'v'\"}\n"
+        "  c/$x/$y: {publish: \"$x === 'v'\"}\n"
+    )
+    publish = {rule.pattern.text: rule for rule in ruleset._indexes[Action.EVENT_PUBLISH]._ranked}
+    assert publish["a/$x/$y"].evaluate is publish["c/$x/$y"].evaluate is not publish["b/$y/$x"].evaluate
+    for name, allowed in [("a/v/w", True), ("a/w/v", False), ("b/v/w", False), ("b/w/v", True), ("c/v/w", True)]:
+        assert ruleset.decide(somebody(), Action.EVENT_PUBLISH, name).allowed is allowed
+
+
+def test_action_is_the_verb_of_the_rule_that_runs() -> None:
+    ruleset = rules("event: {a: {publish: \"action === 'publish'\", subscribe: \"action === 'publish'\"}}")
+    assert ruleset.decide(somebody(), Action.EVENT_PUBLISH, "a").allowed
+    assert not ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "a").allowed
+
+
+@pytest.mark.parametrize("pattern", ["*", "$x", "pvt:*", "p*:x", "$kind:x", "a-$x-*.b", "a" * 255, "sys:$x/*"])
+def test_patterns_that_some_name_matches_are_accepted(pattern: str) -> None:
+    assert one_rule(pattern, "publish", True).version
+
+
+def test_what_a_wildcard_reaches_ends_with_the_first_rule_that_covers_it() -> None:
+    ruleset = rules("event: {'*': {publish: true}, 'a/*': {publish: true}, a/b: {publish: true}, c: {publish: true}}")
+    reached = list(ruleset._indexes[Action.EVENT_PUBLISH].reach(Pattern.parse("a/*")))
+    assert [(reach.rule.pattern.text, reach.covers) for reach in reached] == [("a/b", False), ("a/*", True)]
