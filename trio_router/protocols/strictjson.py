@@ -30,11 +30,13 @@ _encode: Final = msgspec.json.Encoder().encode
 # A string, ended or not. Possessive, and matching from every quote it starts at: one pass, whatever the text.
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _TOKENS: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)(?=(\s*+:)?)|[{}]', re.DOTALL)
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{16}").search
 _LONE_HIGH: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])").search
 _AT_BYTE: Final = re.compile(r"(?:JSON is malformed: )?(.*?) \(byte (\d+)\)")
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+_DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER: Final = b"0" * 16  # 2**53 has sixteen digits
 
 
 def decode(text: bytes | str, *, depth: int = MAX_DEPTH) -> Any:
@@ -54,7 +56,7 @@ def decode(text: bytes | str, *, depth: int = MAX_DEPTH) -> Any:
         value = _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise _invalid(_fault(text, exc)) from None
-    if _LONG_NUMBER(text):
+    if _LONG_NUMBER in text.translate(_DIGITS_ALIKE):
         _check_integers(value)  # first: longer integers cannot be written again
     _check_keys(text, value)
     return value
@@ -62,7 +64,7 @@ def decode(text: bytes | str, *, depth: int = MAX_DEPTH) -> Any:
 
 def _check_depth(text: bytes, depth: int) -> None:
     """Takes the innermost pairs of brackets away ``depth`` times: each time one pass, in C."""
-    brackets = _STRINGS.sub(b"", text).translate(_TO_SQUARE, _NOT_BRACKETS)
+    brackets = _brackets(text)
     for _ in range(depth):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
@@ -70,6 +72,19 @@ def _check_depth(text: bytes, depth: int) -> None:
     # What is left nests too deep, or is unbalanced; the parser says where, if it can be trusted with it.
     if b"[]" in brackets or brackets.count(b"[") > depth:
         raise _invalid(f"nested more than {depth} deep")
+
+
+def _brackets(text: bytes) -> bytes:
+    """The brackets outside strings, the curly ones as square ones.
+
+    Nearly always strings hold no brackets: then each is a pair of adjacent quotes once everything else is gone. Between two
+    brackets there are an even number of quotes exactly when both are outside strings; if a quote is left, one is not.
+    """
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
+    kept = plain.translate(_TO_SQUARE, _NOT_STRUCTURE).replace(b'""', b"")
+    if b'"' not in kept:
+        return kept
+    return _STRINGS.sub(b"", text).translate(_TO_SQUARE, _NOT_BRACKETS)
 
 
 def _check_keys(text: bytes, value: Any) -> None:

@@ -153,7 +153,15 @@ def test_breadth_is_not_depth_and_brackets_in_strings_do_not_count() -> None:
     wide = [[], {}] * 1000
     assert decode(json.dumps(wide)) == wide
     assert decode(json.dumps(["[{" * 100])) == ["[{" * 100]
+    assert decode(json.dumps(['"', "[" * 40, '"', "\\", "]" * 40])) == ['"', "[" * 40, '"', "\\", "]" * 40]
     assert decode(json.dumps(['\\"[[' * 100, "[" * 40])) == ['\\"[[' * 100, "[" * 40]
+
+
+@pytest.mark.threat("T15")
+@pytest.mark.parametrize("hide", ['"]"', '"]","]"', '"\\\\","]"', '"\\"]"', '"\\\\\\"]"', '"]\\\\"', '"","]",""'])
+def test_brackets_in_strings_do_not_hide_depth(hide: str) -> None:
+    """Read as structure, the closing brackets in these strings would undo the opening ones."""
+    assert "nested" in refusal(f"[{hide}," * 40 + "1" + "]" * 40)
 
 
 json_values = st.recursive(
@@ -162,7 +170,10 @@ json_values = st.recursive(
     | st.integers(-MAX_INTEGER, MAX_INTEGER)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=8) | st.text('[]{}"\\:', max_size=3), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
