@@ -91,17 +91,25 @@ class UsersStrategy:
         away, the next login does it.
 
         Raises:
-            ConfigError, StorageUnavailable, AccountError: it could not be done; call it again.
+            ConfigError, StorageUnavailable: it could not be done; call it again.
         """
         async with self._preparing:
             if self._prepared:
                 return
             await self._store.check()
             if self._seed:
-                outcome = await self._accounts.import_users(self._seed, update=self._update)
-                counts = {name: len(ids) for name, ids in attrs.asdict(outcome).items()}
-                self._log.info("users_imported", **counts)
+                await self._import()
             self._prepared = True
+
+    async def _import(self) -> None:
+        try:
+            outcome = await self._accounts.import_users(self._seed, update=self._update)
+        except AccountError as error:  # no memory to hash, or somebody removed a user at this moment
+            problem = StorageUnavailable(f"the users file was not imported: {error}")
+        else:
+            self._log.info("users_imported", **{name: len(ids) for name, ids in attrs.asdict(outcome).items()})
+            return
+        raise problem
 
     async def start(self, request: LoginRequest) -> Answer:
         """Accepted, denied, unavailable or not mine; see the module."""
@@ -116,7 +124,7 @@ class UsersStrategy:
         except (StorageUnavailable, ConfigError) as error:
             self._log.error("users_unavailable", problem=str(error))
             return Unavailable("storage")
-        except (HashingBusy, AccountError):
+        except HashingBusy:
             return Unavailable("busy")
 
     async def _judge(self, request: LoginRequest, username: str, password: Secret) -> Answer:

@@ -471,6 +471,20 @@ async def test_an_import_that_failed_is_tried_again() -> None:
     assert isinstance(await world.login("ann", "right"), Accepted)
 
 
+async def test_an_import_that_finds_no_memory_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> str:
+        raise argon2.exceptions.HashingError("Memory allocation error")
+
+    world = World(seed=(FileUser("ann", password=Secret(CANARY)),))
+    with monkeypatch.context() as patch:
+        patch.setattr(argon2.PasswordHasher, "hash", fail)
+        with pytest.raises(StorageUnavailable, match="the users file was not imported") as caught:
+            await world.strategy.prepare()
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    await world.strategy.prepare()
+    assert isinstance(await world.login("ann", CANARY), Accepted)
+
+
 async def test_a_store_that_is_refused_is_unavailable_and_the_log_says_why(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
