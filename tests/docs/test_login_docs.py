@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import yaml
 
+from trio_router.auth.open import OpenOptions
 from trio_router.auth.webhook_options import WebhookOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +31,14 @@ def test_the_plugin_of_the_how_to_passes_the_contract_as_printed(tmp_path: Path)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b1[0-9] passed", done.stdout)
+
+
+def test_the_reference_lists_every_option_of_the_open_login() -> None:
+    listed = dict(OPTION.findall((DOCS / "reference/login-open.md").read_text()))
+    assert {name: yaml.safe_load(text) or None for name, text in listed.items() if text != "none"} == {
+        field.name: field.default or None for field in attrs.fields(OpenOptions) if field.name != "user_data"
+    }
+    assert set(listed) == {field.name for field in attrs.fields(OpenOptions)}
 
 
 def test_the_reference_lists_every_option_of_the_webhook_with_its_default() -> None:
