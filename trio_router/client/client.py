@@ -22,7 +22,7 @@ from trio_router.client.errors import (
 )
 from trio_router.client.feeds import BUFFER, Feed
 from trio_router.client.nursery import own_nursery
-from trio_router.client.offers import Handler, Offer, logger
+from trio_router.client.offers import HANDLER_STOPPED, Handler, Offer, answer_error, logger
 from trio_router.client.session import Session, Single
 from trio_router.client.standing import EVERYBODY
 from trio_router.client.supervisor import Supervisor
@@ -258,6 +258,8 @@ class Client:
             offer = self._offers.get(reply.procedure)
             if offer is not None:
                 offer.start(session, reply)
+            else:  # it crossed our "unprovide"
+                answer_error(session, reply.call, HANDLER_STOPPED)
         elif isinstance(reply, messages.Interrupt):
             any(offer.interrupt(reply.call) for offer in self._offers.values())
         elif isinstance(reply, messages.PresenceChange):
@@ -280,10 +282,13 @@ class Client:
                 holder.put(item)
 
     def _report(self, error: RequestRefused) -> None:
-        if self._on_error is not None:
-            self._on_error(error)
-        else:
+        if self._on_error is None:
             logger.warning("the router refused %s %s: %s", error.verb or "a message", error.name, error)
+            return
+        try:
+            self._on_error(error)
+        except Exception:  # noqa: BLE001 - the edge to the program's own code: the reader has to go on
+            logger.exception("on_error failed")
 
 
 def _cancel(session: Session, request_id: str) -> None:

@@ -20,7 +20,7 @@ BUFFER: Final = 1_000  # messages
 
 
 class Feed(Generic[Item]):
-    """An asynchronous iterator that the reader fills. For one loop at a time."""
+    """An asynchronous iterator that the reader fills. Several loops may share it; each message goes to one of them."""
 
     def __init__(self, size: int = BUFFER) -> None:
         if size < 1:
@@ -56,7 +56,8 @@ class Feed(Generic[Item]):
                 raise self._error
             if self._finished:
                 raise StopAsyncIteration
-            self._wake = trio.Event()
+            if self._wake.is_set():
+                self._wake = trio.Event()
             await self._wake.wait()
 
     def put(self, item: Item) -> bool:

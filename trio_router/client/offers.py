@@ -88,7 +88,7 @@ class Offer:
     def stop(self) -> None:
         """The block ends: answer what is still running, and stop it."""
         for call, (session, scope) in self._running.items():
-            _answer_error(session, call, HANDLER_STOPPED)
+            answer_error(session, call, HANDLER_STOPPED)
             scope.cancel()
 
     async def _run(self, session: Session, invoke: messages.Invoke, scope: trio.CancelScope) -> None:
@@ -105,13 +105,13 @@ class Offer:
         except ConnectionLost:
             logger.info("a call of %s was answered too late: the connection is gone", invoke.procedure)
         except CallError as exc:
-            _answer_error(session, invoke.call, exc.value)
+            answer_error(session, invoke.call, exc.value)
         except RequestRefused as exc:
             logger.warning("the result of %s cannot be sent: %s", invoke.procedure, exc)
-            _answer_error(session, invoke.call, HANDLER_FAILED)
+            answer_error(session, invoke.call, HANDLER_FAILED)
         except Exception:
             logger.exception("the handler of %s failed", invoke.procedure)
-            _answer_error(session, invoke.call, HANDLER_FAILED)
+            answer_error(session, invoke.call, HANDLER_FAILED)
         finally:
             del self._running[invoke.call]
 
@@ -132,7 +132,8 @@ class Offer:
         await session.send(messages.ProviderResult(call_id, last))
 
 
-def _answer_error(session: Session, call: str, value: Any) -> None:
+def answer_error(session: Session, call: str, value: Any) -> None:
+    """Fail a call, as far as that is still possible. Never raises."""
     try:
         data: Payload = outgoing(value)
     except ValueError:

@@ -329,6 +329,17 @@ async def test_leaving_the_block_answers_what_is_running(
         assert kinds.index(messages.Unprovide) < kinds.index(messages.ProviderError)
 
 
+async def test_a_call_that_crosses_the_end_of_an_offer_is_answered(
+    autojump_clock: Any, router: FakeRouter, connected: Connect
+) -> None:
+    async with connected() as client:
+        peer = await router.peer()
+        async with client.provide("p", hold):  # type: ignore[arg-type]
+            pass
+        await peer.send(messages.Invoke("late", "p"))
+        assert (await peer.wait_for(messages.ProviderError)).call == "late"
+
+
 async def test_offers_survive_a_reconnect_and_their_calls_do_not(
     autojump_clock: Any, router: FakeRouter, connected: Connect
 ) -> None:

@@ -473,6 +473,46 @@ async def test_a_cancelled_program_leaves_at_once(autojump_clock: Any, router: F
     await router.peers[0].gone.wait()
 
 
+async def test_what_was_sent_before_leaving_arrives(
+    autojump_clock: Any, router: FakeRouter, connected: Connect
+) -> None:
+    async with connected() as client:
+        for number in range(50):
+            await client.publish("a", number, acknowledge=False)
+    peer = await router.peer()
+    await peer.gone.wait()
+    assert [message.data.value for message in peer.of(messages.Publish)] == list(range(50))
+    assert peer.close_code == 1000
+
+
+async def test_a_login_function_that_fails_later_ends_the_program_with_its_error(
+    autojump_clock: Any, router: FakeRouter, connected: Connect
+) -> None:
+    answers = iter([{"token": "first"}])
+
+    def fetch() -> dict[str, str]:
+        for answer in answers:
+            return answer
+        raise LookupError("no token service")
+
+    with pytest.raises(LookupError):
+        async with connected(fetch):
+            await (await router.peer()).cut()
+            await trio.sleep_forever()
+
+
+async def test_an_error_function_that_fails_is_survived(
+    autojump_clock: Any, router: FakeRouter, connected: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(error: RequestRefused) -> None:
+        raise LookupError
+
+    async with connected(on_error=fail) as client:
+        await (await router.peer()).send(messages.Failed(codes.DENIED, verb="publish", name="a"))
+        await client.publish("still", "alive")
+    assert "on_error failed" in caplog.text
+
+
 async def test_refusals_nobody_waits_for_are_reported(
     autojump_clock: Any, router: FakeRouter, connected: Connect
 ) -> None:

@@ -329,6 +329,31 @@ async def test_watching_users(autojump_clock: Any, router: FakeRouter, connected
         assert {message.users for message in peer.of(messages.PresenceUnsubscribe)} == {None, ("ann",), ("bob",)}
 
 
+async def test_watches_survive_a_reconnect(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
+    async with connected() as client, client.watch_presence(["bob"]) as bob, client.watch_presence() as everybody:
+        await (await router.peer()).cut()
+        second = await router.peer(2)
+        await second.wait_for(messages.PresenceSubscribe, 2)
+        assert {message.users for message in second.of(messages.PresenceSubscribe)} == {None, ("bob",)}
+        await second.send(messages.PresenceChange("bob", "left", 0))
+        assert await anext(bob) == await anext(everybody) == Change("bob", "left", 0)
+
+
+async def test_several_loops_share_a_feed(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
+    got: list[Any] = []
+
+    async def work(events: Any) -> None:
+        got.append((await anext(events)).data)
+
+    async with connected() as client, client.subscribe("a") as events, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(work, events)
+        await trio.sleep(1)
+        for number in range(3):
+            await (await router.peer()).send(messages.Event("a", Payload(number)))
+    assert sorted(got) == [0, 1, 2]
+
+
 async def test_watching_somebody_one_may_not_see(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
     async def not_eve(peer: Peer, message: messages.PresenceSubscribe) -> None:
         if message.users == ("eve",):
