@@ -171,8 +171,7 @@ class _Builder:
 
     def _strict(self, node: Compare, left: ast.expr, right: ast.expr, types: tuple[str, str]) -> ast.expr:
         negated = node.operator == "!=="
-        operands = (node.left, node.right)
-        if any(map(_is_singleton, operands)) and not any(map(_is_written_text_or_number, operands)):
+        if any(map(_is_singleton, (left, right))) and not any(map(_is_text_or_number, (left, right))):
             return _python(left, ast.IsNot() if negated else ast.Is(), right)
         if "string" in types:  # a text is equal to an equal text alone, in both languages
             return _python(left, ast.NotEq() if negated else ast.Eq(), right)
@@ -199,13 +198,15 @@ class _Builder:
         return ast.IfExp(test=test, body=_load(kept), orelse=self.expression(node.operands[-1]))
 
 
-def _is_singleton(node: Node) -> bool:
-    return isinstance(node, Constant) and (node.value is None or isinstance(node.value, bool | Undefined))
+def _is_singleton(made: ast.expr) -> bool:
+    if isinstance(made, ast.Name):
+        return made.id == "UNDEFINED"
+    return isinstance(made, ast.Constant) and (made.value is None or isinstance(made.value, bool))
 
 
-def _is_written_text_or_number(node: Node) -> bool:
+def _is_text_or_number(made: ast.expr) -> bool:
     """Python warns of ``is`` beside one of these."""
-    return isinstance(node, Constant) and not _is_singleton(node)
+    return isinstance(made, ast.Constant) and not _is_singleton(made)
 
 
 def _load(name: str) -> ast.expr:

@@ -286,7 +286,7 @@ def test_lists_are_written_with_commas() -> None:
 
 def test_compiling_warns_of_nothing() -> None:
     """Python has opinions on ``is`` beside a literal; a rule may compare what it likes."""
-    operands = ("1", "'a'", "null", "undefined", "true", "user.id", "data", "now")
+    operands = ("1", "-1", "'a'", "null", "undefined", "true", "user.id", "data", "now", "action", "!'a'", "('a' && 1)")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for left in operands:
