@@ -15,6 +15,9 @@ from trio_router.limits import Limits
 from trio_router.protocols import codes
 
 
+PATIENT = attrs.evolve(Limits(), fragment_timeout=600.0)  # so that it is the number that ends it, not the age
+
+
 def resident() -> int:
     """Kilobytes of memory this process has in use."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4
@@ -98,7 +101,7 @@ async def test_mutated_frames_end_connections_with_three_codes_and_disturb_nobod
 
 @pytest.mark.threat("T07")
 async def test_a_million_empty_continuations_are_stopped_early_and_cost_nothing(stack: Stack) -> None:
-    async with stack() as router, router.user() as raw:
+    async with stack(limits=PATIENT) as router, router.user() as raw:
         before = resident()
         written = 0
         batch = frame(0, fin=False) * 10_000
@@ -115,7 +118,7 @@ async def test_a_million_empty_continuations_are_stopped_early_and_cost_nothing(
 
 @pytest.mark.threat("T07")
 async def test_sixty_five_fragments_are_one_too_many(stack: Stack) -> None:
-    async with stack() as router, router.user() as raw:
+    async with stack(limits=PATIENT) as router, router.user() as raw:
         bound = router.server.limits.frames_per_message
         await raw.send(frame(TEXT, b'{"type":"ping"', fin=False) + frame(0, fin=False) * (bound - 2) + frame(0, b"}"))
         assert (await raw.message())["type"] == "pong"
@@ -124,7 +127,11 @@ async def test_sixty_five_fragments_are_one_too_many(stack: Stack) -> None:
 
 
 @pytest.mark.threat("T07")
-@pytest.mark.parametrize("begun", [frame(TEXT, b"{", fin=False), frame(TEXT, b"{}" * 40)[:20], b"\x81"])
+@pytest.mark.parametrize(
+    "begun",
+    [frame(TEXT, b"{", fin=False), frame(TEXT, b"{}" * 40)[:20], b"\x81"],
+    ids=["fragment", "half a frame", "half a header"],
+)
 async def test_a_message_that_is_never_finished_ends_the_connection(stack: Stack, begun: bytes) -> None:
     async with stack(limits=attrs.evolve(Limits(), fragment_timeout=0.3)) as router, router.user() as raw:
         await raw.send(begun)
