@@ -233,3 +233,10 @@ def test_claims_have_no_constructor() -> None:
 def test_a_policy_cannot_be_lax(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         attrs.evolve(POLICY, **{field: value})
+
+
+def test_a_policy_may_go_to_its_bounds() -> None:
+    policy = attrs.evolve(POLICY, leeway=60, max_lifetime=2**53)
+    assert judged(NOW + 659, policy) == ""
+    assert judged(policy=policy, exp=2**53, nbf=0, iat=0) == ""
+    assert judged(policy=policy, exp=0) == "expired"

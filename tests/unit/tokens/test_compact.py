@@ -61,6 +61,16 @@ def test_what_is_not_three_parts_is_malformed(token: str) -> None:
     assert reason(token) == "malformed"
 
 
+@pytest.mark.threat("T37")
+def test_an_empty_signature_is_malformed() -> None:
+    assert reason(forge(HEADER, claims()).rpartition(".")[0] + ".") == "malformed"
+
+
+def test_a_header_may_hold_nothing_but_the_algorithm() -> None:
+    token = parse(forge({"alg": "HS256"}, {}))
+    assert (token.kid, token.typ, token.unverified_payload) == (None, None, {})
+
+
 @pytest.mark.threat("T42")
 @pytest.mark.parametrize("parts", [4, 5, 6])
 def test_an_encrypted_token_is_refused_before_anything_is_decoded(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
