@@ -13,7 +13,10 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
-MAX_VALUE: Final = 1_000
+MAX_VALUE: Final = 1_000  # characters
+MAX_ITEMS: Final = 100
+MAX_DEPTH: Final = 5
+MAX_LINES: Final = 200  # of a traceback, its last ones
 
 Processor = Callable[[Any, str, MutableMapping[str, Any]], Any]
 
@@ -46,11 +49,28 @@ def configure(
 
 
 def escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Caps every text and shows its control, bidirectional and other invisible characters as escapes (T63)."""
-    for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = printable(value)
+    """Caps every text, however deep, and shows what is invisible in it as escapes; a traceback keeps its lines, marked (T63)."""
+    for key, value in list(event.items()):
+        event[key] = _traceback(value) if key == "exception" and isinstance(value, str) else _escaped(value)
     return event
+
+
+def _escaped(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return value
+    if depth == MAX_DEPTH:
+        return "..."
+    if isinstance(value, dict):
+        pairs = list(value.items())[:MAX_ITEMS]
+        return {_escaped(key, depth + 1): _escaped(item, depth + 1) for key, item in pairs}
+    return [_escaped(item, depth + 1) for item in list(value)[:MAX_ITEMS]]
+
+
+def _traceback(text: str) -> str:
+    """No line of it begins like a line of the log, whatever an exception says."""
+    return "\n".join(f"    | {printable(line)}" for line in text.split("\n")[-MAX_LINES:])
 
 
 def printable(text: str) -> str:
