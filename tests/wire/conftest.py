@@ -237,7 +237,7 @@ class Router:
 async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until something is so."""
     with trio.fail_after(seconds):
-        while not true():  # noqa: ASYNC110 - what is waited for is a fact of the router, not an event of the test
+        while not true():
             await trio.sleep(0.005)
 
 

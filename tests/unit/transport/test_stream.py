@@ -147,6 +147,24 @@ async def test_a_write_that_takes_too_long_ends_the_stream(
 
 
 @pytest.mark.threat("T13")
+async def test_a_write_that_timed_out_half_way_is_followed_by_nothing(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    one, other = trio.testing.lockstep_stream_pair()
+    stream = outbox(one)
+    nursery.start_soon(stream.run)
+    stream.put(b"x" * 100)
+    assert await other.receive_some(10) == b"x" * 10
+    await trio.sleep(6)
+    stream.put(b"NEXT")  # young enough to be written after the first one has timed out
+    await trio.sleep(6)
+    rest = b""
+    while data := await other.receive_some(100):
+        rest += data
+    assert set(rest) <= set(b"x")
+
+
+@pytest.mark.threat("T13")
 async def test_a_cancelled_writer_takes_the_connection_with_it(nursery: trio.Nursery) -> None:
     one, other = trio.testing.lockstep_stream_pair()
     stream = outbox(one)
