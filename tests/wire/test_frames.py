@@ -14,7 +14,6 @@ from tests.wire.conftest import BINARY, CLOSE, PING, PONG, TEXT, Raw, Stack, fra
 from trio_router.limits import Limits
 from trio_router.protocols import codes
 
-
 PATIENT = attrs.evolve(Limits(), fragment_timeout=600.0)  # so that it is the number that ends it, not the age
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -38,6 +39,9 @@ class Link(Protocol):
     """One open WebSocket."""
 
     upgrade: Upgrade
+
+    on_slow: Callable[[], None] | None
+    """Called, if set, in the moment the link gives the peer up as too slow, so that nothing is routed to it any more."""
 
     @property
     def heard_at(self) -> float:

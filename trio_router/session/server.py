@@ -126,6 +126,7 @@ class SessionServer:
     ) -> _End:
         try:
             with ending.scope:
+                link.on_slow = partial(ending.end, codes.SLOW)
                 if self._draining:
                     self._end_softly(ending)
                 machine = ServerMachine()

@@ -11,6 +11,7 @@ stream is dropped on the spot, and everybody who waits here is told. It knows no
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -28,6 +29,7 @@ class OutboxStream(trio.abc.Stream):
     ``replay`` was read from ``inner`` already and is received again first. ``outbox_size`` is in bytes: what is queued or
     being written, past which the connection is ``slow``; a single frame is always taken when nothing is queued.
     ``write_timeout`` is in seconds: how old a queued byte may get. ``farewell`` is what a slow peer is told, if it reads on.
+    ``on_slow``, if set, is called when a peer turns out to be slow: it must return at once and raise nothing.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class OutboxStream(trio.abc.Stream):
         self._inner = inner
         self._replay = replay
         self._farewell = farewell
+        self.on_slow: Callable[[], None] | None = None
         self._outbox_size = outbox_size
         self._write_timeout = write_timeout
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -99,7 +102,6 @@ class OutboxStream(trio.abc.Stream):
 
     def _overflow(self) -> None:
         """Past the bound: forget what has not begun to leave (whole frames all), so memory is free at once (T12)."""
-        self._slow = True
         self._queued -= sum(len(frame) for _, frame in self._queue)
         self._queue.clear()
         self._sealed = True
@@ -107,6 +109,12 @@ class OutboxStream(trio.abc.Stream):
             self._queue.append((trio.current_time() - self._write_timeout + FAREWELL_TIMEOUT, self._farewell))
             self._queued += len(self._farewell)
         self._arrived.set()
+        self._be_slow()
+
+    def _be_slow(self) -> None:
+        self._slow = True
+        if self.on_slow is not None:
+            self.on_slow()
 
     # ---- the writer -----------------------------------------------------------------------------------------
 
@@ -124,7 +132,7 @@ class OutboxStream(trio.abc.Stream):
                 with trio.move_on_at(started + self._write_timeout) as scope:
                     await self._inner.send_all(batch)
                 if scope.cancelled_caught:
-                    self._slow = True
+                    self._be_slow()
                     break
                 self._queued -= len(batch)
                 if not self._queue:

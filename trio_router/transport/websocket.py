@@ -157,6 +157,7 @@ class WebSocketLink:
         guard: FrameGuard,
     ) -> None:
         self.upgrade = upgrade
+        self.on_slow: Callable[[], None] | None = None
         self._connection = connection
         self._outbox = outbox
         self._guarded = guarded
@@ -167,6 +168,11 @@ class WebSocketLink:
     @property
     def heard_at(self) -> float:
         return self._guarded.heard_at
+
+    def slow(self) -> None:
+        """The outbox has given the peer up."""
+        if self.on_slow is not None:
+            self.on_slow()
 
     @property
     def queued(self) -> int:
@@ -262,6 +268,7 @@ async def serve_websocket(
             if connection is not None:
                 guarded.opened.set()
                 link = WebSocketLink(handshake.upgrade, connection, outbox, guarded, guard)
+                outbox.on_slow = link.slow
                 await handler(link)
                 await link.close(NORMAL)
             nursery.cancel_scope.cancel()

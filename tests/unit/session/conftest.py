@@ -32,6 +32,7 @@ class MemoryLink:
 
     def __init__(self) -> None:
         self.upgrade = Upgrade("192.0.2.1", "/", "", (("cookie", "c=1"),), ())
+        self.on_slow: Callable[[], None] | None = None
         self.frames: list[bytes] = []
         self.limit = 0
         self.closed: CloseCode | None = None

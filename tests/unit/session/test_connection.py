@@ -182,6 +182,19 @@ async def test_the_core_can_end_a_session_and_the_first_reason_counts(
     assert other.closed is None
 
 
+@pytest.mark.threat("T12")
+async def test_a_slow_session_leaves_the_core_in_the_same_moment(make_world: Make, autojump_clock: MockClock) -> None:
+    world = make_world()
+    slow, other = await world.user("slow"), await world.user("other")
+    slow.say(type="provide", id="1", procedure="p")
+    await settle()
+    assert slow.on_slow is not None
+    slow.on_slow()
+    await settle()
+    assert slow.closed is codes.SLOW
+    assert (await ask(other, type="call", id="1", procedure="p"))["error"] == "no_provider"
+
+
 async def test_a_flooding_session_leaves_others_their_turn(make_world: Make, autojump_clock: MockClock) -> None:
     world = make_world()
     flooder, other = await world.user(), await world.user()

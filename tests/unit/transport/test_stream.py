@@ -87,6 +87,8 @@ async def test_past_the_bound_the_queue_is_forgotten_and_the_peer_is_slow(
 ) -> None:
     inner = Recorder(lambda: 5.0)
     stream = outbox(inner, farewell=b"BYE")
+    told: list[bool] = []
+    stream.on_slow = lambda: told.append(stream.slow)
     nursery.start_soon(stream.run)
     stream.put(b"x" * 400)
     await trio.testing.wait_all_tasks_blocked(0.001)
@@ -96,6 +98,7 @@ async def test_past_the_bound_the_queue_is_forgotten_and_the_peer_is_slow(
     stream.put(b"z")
     assert stream.slow
     assert stream.queued == 400 + 3
+    assert told == [True]
     stream.put(b"never")
     await trio.sleep(60)
     assert inner.writes == [b"x" * 400]  # what was being written is whole, and nothing came after it in time
