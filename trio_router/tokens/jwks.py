@@ -172,7 +172,7 @@ class Jwks:
         before = self._generation
         async with self._lock:
             recent = self._tried_at is not None and self._clock.monotonic() - self._tried_at < pause
-            if self._generation == before and not recent:
+            if not recent:  # a login that waited here finds the attempt it waited for to be recent
                 try:
                     with trio.move_on_after(self._timeout, shield=True) as scope:
                         await self._load()

@@ -75,7 +75,7 @@ class KeySet:
             TokenInvalid: ``key``: there is none.
         """
         key = self._by_kid.get(kid) or self._by_kid.get(None)
-        if key is None and kid is None and len(self.keys) == 1:
+        if kid is None and len(self.keys) == 1:
             key = self.keys[0]
         if key is None:
             raise TokenInvalid("key")

@@ -188,6 +188,7 @@ def test_json_is_read_strictly(text: bytes) -> None:
 def test_depth_counts_nesting_and_not_brackets() -> None:
     deep = b'{"a": ' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
     assert decode_object(deep)
+    assert decode_object(deep[:-1] + b', "b": [], "c": {}}')
     wide = {"roles": [{"name": '[{[{\\"[{' + str(i)} for i in range(200)]}
     assert decode_object(json.dumps(wide).encode()) == wide
 

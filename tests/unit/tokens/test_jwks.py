@@ -141,6 +141,11 @@ def test_what_is_no_key_set_is_refused_whole(body: bytes, reason: str) -> None:
         parse_key_set(body, ALGORITHMS)
 
 
+def test_a_set_may_be_as_large_as_allowed() -> None:
+    body = named("a")
+    assert len(parse_key_set(body + b" " * (MAX_SIZE - len(body)), ALGORITHMS).keys) == 1
+
+
 def test_as_many_keys_as_allowed_are_read() -> None:
     assert len(parse_key_set(named(*map(str, range(MAX_KEYS))), ALGORITHMS).keys) == MAX_KEYS
 
@@ -305,7 +310,7 @@ async def test_logins_at_the_same_time_share_one_failure() -> None:
 
 async def test_while_one_login_refreshes_a_stale_set_the_others_go_on_with_it() -> None:
     server, time = Server(named("a")), clock()
-    keys = jwks(server, time)
+    keys = jwks(server, time, timeout=60.0)
     await keys.find("a")
     time.advance(301)
     server.hold, server.asked = trio.Event(), trio.Event()
@@ -354,6 +359,18 @@ async def test_a_fault_in_the_fetcher_is_not_hidden_and_counts_as_a_try() -> Non
         await keys.find("a")
     assert await outcome(keys.find, "a") == "unavailable no_keys"
     assert server.requests == 1
+
+
+async def test_keys_that_begin_to_be_skipped_are_logged_then() -> None:
+    server, time = Server(named("a")), clock()
+    with capture_logs() as logs:
+        keys = jwks(server, time)
+        await keys.find("a")
+        assert logs == []
+        server.answer = key_set(jwk(rsa_key(), kid="a"), jwk(rsa_key(1024), kid="b"))
+        time.advance(301)
+        await keys.find("a")
+    assert [(entry["event"], entry["key"]) for entry in logs] == [("jwks_key_skipped", "key 'b'")]
 
 
 async def test_skipped_keys_are_logged_once_and_failures_each_time() -> None:

@@ -57,6 +57,11 @@ def test_empty_short_and_plain_secrets_are_refused(secret: bytes) -> None:
     assert refused(shared_secret, Secret(secret.decode()), ["HS256"])
 
 
+def test_a_secret_has_some_variety() -> None:
+    assert shared_secret(b"abcdefgh" * 4, ["HS256"], name="main").handles
+    assert "repeats" in refused(shared_secret, b"abcdefga" * 4, ["HS256"])
+
+
 def test_the_length_of_a_secret_counts_its_bytes() -> None:
     text = "äöüßéèêñ" * 2
     assert shared_secret(Secret(text), ["HS256"], name="main").kid is None
@@ -148,6 +153,7 @@ def public_forms(algorithm: str) -> dict[str, bytes]:
         "SSH": ssh,
         "SSH, comment": ssh + b" ada@example",
         "SSH body": ssh.split()[1],
+        "SSH2": b"---- BEGIN SSH2 PUBLIC KEY ----\n" + ssh.split()[1] + b"\n---- END SSH2 PUBLIC KEY ----\n",
         "JWK": json.dumps(jwk(private)).encode(),
         "JWK set": json.dumps({"keys": [jwk(private)]}).encode(),
         "JWK list": json.dumps([jwk(private)]).encode(),
