@@ -38,6 +38,7 @@ from trio_router.http.public import public_app
 from trio_router.http.serve import HttpServer
 from trio_router.metrics import Metrics
 from trio_router.permissions.decision import Ruleset
+from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.routing.door import Door
 from trio_router.session.server import SessionServer
@@ -175,7 +176,7 @@ class Router:
         if admin is None:
             return None
         store = self._users() if any(step.strategy == "users" for step in self._config.login) else None
-        accounts = Accounts(store, APP, PasswordHasher(), self._clock) if store else None
+        accounts = Accounts(store, APP, PasswordHasher(), self._clock, on_locked_out=self._lock_out) if store else None
         metrics = self._metrics if admin.metrics else None
         server = HttpServer(admin_app(self, metrics, token=admin.token, users=accounts), self._config.limits)
         try:
@@ -287,6 +288,13 @@ class Router:
 
     def _chain(self, strategies: tuple[Strategy, ...], config: Config) -> Chain:
         return Chain(strategies, config.login_deadline, self._metrics, log.get("auth"))
+
+    def _lock_out(self, user_id: str) -> None:
+        """A built-in user was disabled or removed: the sessions he has are over, others of that id are not his."""
+        for session in tuple(self._core.sessions.values()):
+            who = session.identity
+            if who.user.id == user_id and who.strategy.partition("-")[0] == "users":
+                session.peer.close(codes.REVOKED)
 
     def _note_rules(self, rules: Ruleset) -> None:
         self._metrics.rules_info.clear()

@@ -127,10 +127,11 @@ async def test_users_made_over_rest_log_in_and_disabled_ones_do_not(start: Start
         made = await site.admin("POST", "/admin/users", json={"id": "nora", "password": "password of nora"})
         assert made.status_code == 201, made.text
         assert "password" not in made.text.replace("has_password", "")
-        async with connect(site.address.url, site.login("nora")) as nora:
-            assert nora.user_id == "nora"
-        changed = await site.admin("PATCH", "/admin/users/nora", json={"disabled": True})
-        assert changed.status_code == 200
+        async with connect(site.address.url, site.login("nora")) as nora, nora.subscribe("room/a") as events:
+            changed = await site.admin("PATCH", "/admin/users/nora", json={"disabled": True})
+            assert changed.status_code == 200
+            with trio.fail_after(5), pytest.raises(ConnectionEnded, match="login_denied"):
+                await anext(events)
         with pytest.raises(LoginDenied):
             async with connect(site.address.url, site.login("nora")):
                 pass
