@@ -56,6 +56,17 @@ def test_a_changed_payload_does_not_verify(algorithm: str) -> None:
     assert reason(f"{head}.{other}.{signature}", verifying) == "signature"
 
 
+@pytest.mark.threat("T38")
+@pytest.mark.parametrize(
+    ("signed", "held"), [("RS256", "HS256"), ("HS256", "RS256"), ("HS512", "HS256"), ("ES384", "ES256")]
+)
+def test_an_algorithm_that_is_not_the_keys_is_refused_before_the_library_sees_it(
+    signed: str, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_router.tokens.jwt.jws.verify", lambda *_, **__: pytest.fail("asked"))
+    assert reason(sign(claims(), pair(signed)[0]), pair(held)[1]) == "algorithm"
+
+
 def test_the_kid_of_token_and_key_agree_where_both_have_one() -> None:
     signing, verifying = pair("HS256", kid="k1")
     bare = attrs.evolve(signing, kid=None)
