@@ -195,7 +195,10 @@ class WebSocket:
                 self._give_up(CLOSE_UNSUPPORTED, "the router sent a binary message")
                 return
             elif isinstance(event, CloseConnection):
-                if self._ws.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
+                if self._ws.state is ConnectionState.OPEN:  # not a close of the router's: its bytes make no sense
+                    self._give_up(event.code, "the router does not keep to the WebSocket protocol")
+                    return
+                if self._ws.state is ConnectionState.REMOTE_CLOSING:
                     self._enqueue(self._ws.send(event.response()))
                 self._received.append(Disconnected(event.code, event.reason or "the router closed the connection"))
                 return
@@ -203,7 +206,7 @@ class WebSocket:
     def _give_up(self, code: int, text: str) -> None:
         if self._ws.state is ConnectionState.OPEN:
             self._enqueue(self._ws.send(CloseConnection(code)))
-        self._received.append(Disconnected(code, text))
+        self._received.append(Disconnected(text=text))  # the code is ours, and no advice of the router's
 
     # ---- sending --------------------------------------------------------------------------------------------
 

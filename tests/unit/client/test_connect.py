@@ -21,6 +21,8 @@ from trio_router.client.errors import (
 )
 from trio_router.payload import Payload
 from trio_router.protocols import codes, messages
+from trio_router.protocols.frames import text_frame
+from trio_router.protocols.native import codec
 
 
 async def test_a_login_tells_who_we_are(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
@@ -355,6 +357,23 @@ async def test_pings_are_answered_also_during_the_login(
     assert peer.pongs == [b"early", b"later"]
 
 
+async def test_a_ping_while_the_login_takes_its_time(
+    autojump_clock: Any, router: FakeRouter, connected: Connect
+) -> None:
+    async def slowly(peer: Peer, message: messages.Login) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.receive)
+            await peer.ping(b"still there?")
+            while not peer.pongs:
+                await router.changed()
+            nursery.cancel_scope.cancel()
+        await welcome(peer, message)
+
+    router.on[messages.Login] = slowly
+    async with connected() as client:
+        assert client.user_id == "ann"
+
+
 async def test_a_router_that_falls_silent_is_left(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
     """25 s ping interval and 10 s patience; a ping is enough to be alive."""
     async with connected():
@@ -408,6 +427,26 @@ async def test_a_router_that_breaks_the_rules_costs_one_connection(
                     error = exc
                 nursery.cancel_scope.cancel()
             raise error
+        await router.peer(2)
+
+
+async def test_too_much_at_once_is_not_even_read(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
+    async with connected(max_message=65_536) as client, client.subscribe("a") as events:
+        peer = await router.peer()
+        await peer.send(messages.Event("a", Payload("x" * 60_000)))
+        assert len((await anext(events)).data) == 60_000
+        await send_raw(peer, text_frame(codec.encode(messages.Event("a", Payload("x" * 66_000)))))
+        await peer.gone.wait()
+        assert peer.close_code == 1009
+        await router.peer(2)
+
+
+async def test_a_close_is_answered(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
+    async with connected():
+        peer = await router.peer()
+        await peer.close(4098)
+        await peer.gone.wait()
+        assert peer.close_code == 4098
 
 
 async def send_raw(peer: Peer, raw: bytes) -> None:

@@ -158,7 +158,9 @@ def test_breadth_is_not_depth_and_brackets_in_strings_do_not_count() -> None:
 
 
 @pytest.mark.threat("T15")
-@pytest.mark.parametrize("hide", ['"]"', '"]","]"', '"\\\\","]"', '"\\"]"', '"\\\\\\"]"', '"]\\\\"', '"","]",""'])
+@pytest.mark.parametrize(
+    "hide", ['"\\\\","]","\\\\"', '"]"', '"]","]"', '"\\\\","]"', '"\\"]"', '"\\\\\\"]"', '"]\\\\"', '"","]",""']
+)
 def test_brackets_in_strings_do_not_hide_depth(hide: str) -> None:
     """Read as structure, the closing brackets in these strings would undo the opening ones."""
     assert "nested" in refusal(f"[{hide}," * 40 + "1" + "]" * 40)
