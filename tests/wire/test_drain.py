@@ -58,6 +58,9 @@ async def test_who_connects_during_the_drain_is_sent_away_too(stack: Stack) -> N
 async def test_those_who_do_not_go_are_cut(stack: Stack) -> None:
     limits = attrs.evolve(Limits(), drain_window=60.0, drain_timeout=0.2)
     async with stack(limits=limits) as router, router.user() as stubborn:
-        with trio.fail_after(5):
-            await router.server.drain()
-        assert await stubborn.closed_with() == codes.RESTART.number
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(router.server.drain)
+            with trio.fail_after(5):
+                assert await stubborn.closed_with() == codes.RESTART.number
+            await stubborn.stream.aclose()
+        assert router.server.sessions == 0  # it waited for the close frames of those it cut

@@ -69,6 +69,10 @@ async def test_a_fault_in_the_core(stack: Stack, monkeypatch: pytest.MonkeyPatch
         (listener.RequestHead, "websocket_key"),
         (listener.OriginPolicy, "allows"),
         (listener.TrustedProxies, "client_of"),
+        (listener.TrustedProxies, "trusts"),
+        (listener.Admission, "enter"),
+        (listener.Admission, "enter_host"),
+        (listener, "_addresses"),
     ],
 )
 async def test_a_fault_in_the_transport(stack: Stack, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:

@@ -44,6 +44,10 @@ RETRY_AFTER: Final = 1.0
 """Seconds after which clients sent away by a drain or an overload may come back, at the earliest."""
 
 
+CUT_TIMEOUT: Final = 1.0
+"""Seconds that those who were cut at the end of a drain have for their close frame."""
+
+
 @attrs.define
 class _End:
     """How a session ended: our code, or the peer's, or None for a connection that broke."""
@@ -234,6 +238,8 @@ class SessionServer:
             await self._empty.wait()
         for ending in tuple(self._open.values()):
             ending.end(codes.RESTART)
+        with trio.move_on_after(CUT_TIMEOUT):
+            await self._empty.wait()
 
     def _end_softly(self, ending: Ending) -> None:
         ending.end(codes.RESTART, retry_after=self._retry_after(codes.RESTART))

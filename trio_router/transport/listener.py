@@ -111,14 +111,22 @@ class Listener:
                 self._metrics.refused_connections.labels("accept").inc()
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
-            nursery.start_soon(self._connection, stream, trio.current_time())
+            nursery.start_soon(self._contained, stream, trio.current_time())
+
+    async def _contained(self, stream: trio.SocketStream, accepted_at: float) -> None:
+        """One connection, whatever becomes of it: nothing of it gets to the other tasks of this nursery (T09)."""
+        try:
+            await contain(
+                lambda: self._connection(stream, accepted_at), self._log, event="connection_failed", otherwise=None
+            )
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _connection(self, stream: trio.SocketStream, accepted_at: float) -> None:
-        """One connection, whatever becomes of it. This is its firewall, and where it is counted."""
+        """Count it while it lasts, and find out what it wants."""
         try:
             addresses = _addresses(stream)
         except OSError:  # it is gone already
-            await trio.aclose_forcefully(stream)
             return
         policy = self.policy
         host = addresses.client[0]
@@ -133,17 +141,11 @@ class Listener:
                 if ticket is None:
                     await self._refuse(stream, "per_ip", policy)
                     return
-            await contain(
-                lambda: self._identify(stream, addresses, accepted_at, policy),
-                self._log,
-                event="connection_failed",
-                otherwise=None,
-            )
+            await self._identify(stream, addresses, accepted_at, policy)
         finally:
             self._admission.leave()
             if ticket is not None:
                 self._admission.leave_host(ticket)
-            await trio.aclose_forcefully(stream)
 
     # ---- what does it want? -----------------------------------------------------------------------------------
 
@@ -249,7 +251,6 @@ class Listener:
         if policy.tls is None or not isinstance(stream, trio.SocketStream):
             with trio.move_on_after(ANSWER_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
                 await stream.send_all(response(503, "too many connections"))  # fits into any fresh socket's buffer
-        await trio.aclose_forcefully(stream)
 
 
 async def _say(stream: trio.abc.Stream, answer: bytes) -> None:
