@@ -9,6 +9,7 @@ one line on standard error (or one JSON object with ``--json``), never a traceba
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
@@ -21,6 +22,7 @@ COMMANDS: Final = {
     "init": "trio_router.cli.init:init",
     "provide": "trio_router.cli.calls:provide",
     "publish": "trio_router.cli.events:publish",
+    "rules": "trio_router.cli.rules:rules",
     "serve": "trio_router.cli.serve:serve",
     "subscribe": "trio_router.cli.events:subscribe",
     "users": "trio_router.cli.users:users",
@@ -29,13 +31,15 @@ COMMANDS: Final = {
 
 
 class Commands(click.Group):
-    """Finds a command by name and imports its module then."""
+    """Finds a command by name in ``table`` and imports its module then."""
+
+    table: Mapping[str, str] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - overrides
-        return sorted(COMMANDS)
+        return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - overrides
-        target = COMMANDS.get(cmd_name)
+        target = self.table.get(cmd_name)
         if target is None:
             return None
         module, _, name = target.partition(":")
