@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 import trio
 
-from trio_router.cli.connection import Connection, child_environment, connection_options, failure, payload, talk
+from trio_router.cli.connection import Connection, child_environment, connection_options, payload, talk
 from trio_router.cli.output import json_option, line, safe_json
 from trio_router.client.errors import CallError
 from trio_router.client.offers import Handler, Invocation
@@ -90,7 +90,7 @@ def provide(
             click.echo(f"providing {printable(procedure)}", err=True)
             error = await offer.wait_ended()
             if error is not None:
-                raise failure(error)
+                raise error
 
     talk(main)
 

@@ -81,6 +81,8 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
             raise problems_failure(cause) from None
         if isinstance(cause, StorageUnavailable):
             raise Failure("the store does not answer", code="storage_unavailable", exit_code=UNAVAILABLE) from None
+        if isinstance(cause, click.ClickException | OSError):  # click knows what a closed pipe means
+            raise cause from None
         raise
 
 

@@ -13,9 +13,12 @@ import trio
 from click.testing import CliRunner, Result
 
 from trio_router import app, log
+from trio_router.cli import calls
 from trio_router.cli.main import cli
 from trio_router.cli.output import safe_json
 from trio_router.client.connect import connect
+from trio_router.client.errors import CallError
+from trio_router.client.offers import Invocation
 from trio_router.config.load import load
 
 Env = dict[str, str]
@@ -115,3 +118,23 @@ def test_what_others_send_cannot_move_the_cursor() -> None:
     assert shown.isprintable()
     assert "Grüße" in shown
     assert json.loads(shown) == value
+
+
+CALL = Invocation("demo/shell", None, 5.0, has_data=True, wants_progress=False)
+
+
+@pytest.mark.threat("T62")
+async def test_a_program_gets_the_data_as_input_and_not_our_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIO_ROUTER_PASSWORD", "canary")
+    data = {"text": "x; exit 7 $HOME `id`"}
+    assert await calls._execute("cat", data, CALL) == data
+    assert await calls._execute("env", data, CALL) != ""
+    assert "canary" not in await calls._execute("env", data, CALL)
+    assert await calls._execute('echo "$TRIO_ROUTER_PROCEDURE: done"', data, CALL) == "demo/shell: done"
+    assert await calls._execute("true", data, CALL) == ""
+
+
+async def test_a_program_that_fails_is_an_error_of_the_call() -> None:
+    with pytest.raises(CallError) as caught:
+        await calls._execute("echo canary; exit 3", None, CALL)
+    assert caught.value.value == {"exit_code": 3}
