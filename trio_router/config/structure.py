@@ -229,13 +229,17 @@ def plain(value: Any) -> Any:
 
 
 def redact(message: str, value: Any) -> str:
-    """``message`` without any text that a reference brought into ``value`` (T62)."""
-    if isinstance(value, Expanded) and value:
-        return message.replace(value, "<expanded>")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for part in parts:
-        message = redact(message, part)
+    """``message`` without any text that a reference brought into ``value``, the longest first (T62)."""
+    for text in sorted(set(_expanded(value)), key=len, reverse=True):
+        message = message.replace(text, "<expanded>")
     return message
+
+
+def _expanded(value: Any) -> Iterable[str]:
+    if isinstance(value, Expanded) and value:
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _expanded(part)
 
 
 def describe(value: Any) -> str:

@@ -48,6 +48,7 @@ class Options:
     level: Literal["low", "high"] = "low"
     colour: Colour = Colour.RED
     anything: Any = None
+    word: str = attrs.field(default="a", validator=attrs.validators.in_(["a", "b"]))
 
 
 def structured(value: Any) -> Options:
@@ -154,6 +155,25 @@ def test_any_value_is_taken_or_refused_and_never_anything_else(value: dict[str, 
         structured(value)
     except StructureFailed as error:
         assert error.faults
+
+
+@attrs.frozen
+class Talkative:
+    one: str
+    many: list[str]
+
+    def __attrs_post_init__(self) -> None:
+        raise ValueError(f"cannot be {self.one} or {self.many}")
+
+
+@pytest.mark.threat("T62")
+def test_what_a_validator_says_of_an_expanded_text_is_blotted_out() -> None:
+    ((_, message),) = faults({"word": Expanded("canary")})
+    assert "canary" not in message
+    assert "<expanded>" in message
+    with pytest.raises(StructureFailed) as caught:
+        Structurer(Path("/base")).structure({"one": Expanded("canary"), "many": [Expanded("canary2")]}, Talkative)
+    assert [fault.message for fault in caught.value.faults] == ["cannot be <expanded> or ['<expanded>']"]
 
 
 @pytest.mark.threat("T62")
