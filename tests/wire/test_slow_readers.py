@@ -71,7 +71,7 @@ async def test_the_oldest_byte_may_be_so_old_and_then_the_connection_is_over(sta
             await publisher.say(type="ping", id="1")
             assert (await publisher.message())["type"] == "pong"
             await until(lambda: len(router.core.sessions) == 1, 5)
-            assert router.metrics.closes.labels("slow")._value.get() == 1
+            await until(lambda: router.metrics.closes.labels("slow")._value.get() == 1, 5)
 
 
 @pytest.mark.threat("T12")
