@@ -1,4 +1,7 @@
-"""docs/reference/commands.md says what the commands say of themselves."""
+"""docs/reference/commands.md says what the commands say of themselves.
+
+``python -m tests.docs.test_commands_reference`` writes the page anew below its introduction.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import pytest
 
 from trio_router.cli import main, output
 
-TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text()
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
+TEXT = PAGE.read_text()
 WIDTH = 100
 
 
@@ -48,3 +52,12 @@ def test_the_page_knows_no_other_command() -> None:
 def test_the_exit_codes_are_the_true_ones() -> None:
     codes = [int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)]
     assert codes == [0, output.REFUSED, 2, output.UNAVAILABLE, output.INTERRUPTED]
+
+
+def rewrite() -> None:
+    sections = [f"## {path}\n\n```text\n{text}\n```\n" for path, text in HELP.items()]
+    PAGE.write_text("\n".join([TEXT.partition("## ")[0].rstrip("\n") + "\n", *sections]))
+
+
+if __name__ == "__main__":
+    rewrite()
