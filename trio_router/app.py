@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Final, Self
 
@@ -29,7 +29,7 @@ from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock, SystemClock
 from trio_router.config.check import read_rules, unsafe
 from trio_router.config.reload import plan_reload
-from trio_router.config.schema import APP, Config, Tls
+from trio_router.config.schema import APP, Config, LoginStep, Tls
 from trio_router.errors import ConfigError, Problem, ProblemsError, StorageUnavailable
 from trio_router.http.admin import admin_app
 from trio_router.http.listener import serve_admin
@@ -87,6 +87,7 @@ class Router:
         self._stopping = trio.Event()
         self._draining = False
         self._listeners: tuple[Listener, ...] = ()
+        self._public = HttpServer(public_app(self), config.limits)
 
         rules = read_rules(config, self._clock)
         limits = config.limits
@@ -151,7 +152,6 @@ class Router:
 
     async def _listen(self, nursery: trio.Nursery) -> Address:
         listen = self._config.listen
-        public = HttpServer(public_app(self), self._config.limits)
         sockets = await _open(listen.host, listen.port, listen.backlog, "listen")
         self._listeners = tuple(
             Listener(
@@ -159,7 +159,7 @@ class Router:
                 policy=self._policy,
                 admission=self._admission,
                 serve=self._sessions.serve,
-                http=public.serve,
+                http=self._public.serve,
                 metrics=self._metrics,
                 log=log.get("listener"),
             )
@@ -190,6 +190,7 @@ class Router:
         self._log.info("draining", sessions=self._sessions.sessions)
         for listener in self._listeners:
             listener.stop()
+        await self._public.drain()
         await self._sessions.drain()
 
     # ---- operation --------------------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ class Router:
         plan = plan_reload(self._config, new)
         config = plan.effective
         policy = _policy(config)
-        strategies = self._build_strategies(config)
+        strategies = self._build_strategies(config, tuple(zip(self._config.login, self._strategies, strict=True)))
         await _prepare(strategies)
         findings = tuple(str(problem) for problem in unsafe(config, rules))
         # From here to the end nothing waits and nothing can fail: one step for everybody else.
@@ -274,7 +275,10 @@ class Router:
             self._store = open_user_store(self._config.storage.url, self._config.base)
         return self._store
 
-    def _build_strategies(self, config: Config) -> tuple[Strategy, ...]:
+    def _build_strategies(
+        self, config: Config, running: Sequence[tuple[LoginStep, Strategy]] = ()
+    ) -> tuple[Strategy, ...]:
+        """One strategy for each step of ``login``, taken from ``running`` where that one outlives a reload."""
         services = Services(
             app=APP,
             clock=self._clock,
@@ -284,7 +288,17 @@ class Router:
             log=log.get("auth"),
             metrics=self._metrics,
         )
-        return tuple(registry.load(step.strategy).build(step.options, services) for step in config.login)
+        left = list(running)
+        strategies = []
+        for step in config.login:
+            kind = registry.load(step.strategy)
+            same = next((pair for pair in left if pair[0] == step), None)
+            if same is not None and registry.outlives_reload(kind, step.options):
+                left.remove(same)
+                strategies.append(same[1])
+            else:
+                strategies.append(kind.build(step.options, services))
+        return tuple(strategies)
 
     def _chain(self, strategies: tuple[Strategy, ...], config: Config) -> Chain:
         return Chain(strategies, config.login_deadline, self._metrics, log.get("auth"))

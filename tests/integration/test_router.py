@@ -122,6 +122,20 @@ async def test_a_reload_ends_rights_that_the_new_rules_do_not_give(start: Start)
         assert revoked.value.slug == "denied"
 
 
+async def test_a_reload_forgets_no_failed_attempts(start: Start) -> None:
+    async with start() as site:
+        wrong = {**site.login("egon"), "password": "wrong"}
+        for _ in range(6):
+            with pytest.raises(LoginDenied):
+                async with connect(site.address.url, wrong):
+                    pass
+        assert (await site.admin("POST", "/admin/reload")).status_code == 200
+        with pytest.raises(LoginDenied) as denied:
+            async with connect(site.address.url, site.login("egon")):
+                pass
+        assert denied.value.data["error"] == "too many failed logins"
+
+
 async def test_users_made_over_rest_log_in_and_disabled_ones_do_not(start: Start) -> None:
     async with start(users=()) as site:
         made = await site.admin("POST", "/admin/users", json={"id": "nora", "password": "password of nora"})

@@ -122,6 +122,10 @@ class JwtType:
             find_key = _from_config(options)
         return JwtStrategy(options, find_key, JoseVerifier(services.clock))
 
+    def outlives_reload(self, options: JwtOptions) -> bool:
+        """It keeps a key set from a URL, which has its own ways to stay fresh; key files are read again."""
+        return options.jwks_url is not None
+
     def unsafe(self, options: JwtOptions) -> list[str]:
         """What ``trio-router check`` says about these options."""
         return options.unsafe()

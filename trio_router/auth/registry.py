@@ -49,6 +49,16 @@ def unsafe(strategy_type: StrategyType, options: Any) -> list[str]:
     return [] if method is None else [str(line) for line in method(options)]
 
 
+def outlives_reload(strategy_type: StrategyType, options: Any) -> bool:
+    """Whether a strategy with unchanged options may go on over a reload: its optional method of this name.
+
+    One that says so read nothing at its start that could have changed since; it keeps what it learned meanwhile, such as
+    a key set, failed attempts or that its service is down. Without the method it is built anew.
+    """
+    method = getattr(strategy_type, "outlives_reload", None)
+    return method is not None and bool(method(options))
+
+
 def _entry_point(name: str) -> EntryPoint:
     points = {(_distribution(point), point.value): point for point in entry_points(group=GROUP, name=name)}
     if not points:

@@ -172,6 +172,10 @@ class UsersType:
     interface_version = INTERFACE_VERSION
     Options = UsersOptions
 
+    def outlives_reload(self, options: UsersOptions) -> bool:
+        """It keeps its count of failed attempts; a users file is imported again."""
+        return options.file is None
+
     def unsafe(self, options: UsersOptions) -> list[str]:
         """What ``trio-router check`` says about ``options``."""
         return ["file_readable: others on the machine may read the users file"] if options.file_readable else []

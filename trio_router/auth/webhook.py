@@ -155,6 +155,10 @@ class WebhookType:
     def build(self, options: WebhookOptions, services: Services) -> WebhookStrategy:
         return WebhookStrategy(options, services)
 
+    def outlives_reload(self, options: WebhookOptions) -> bool:  # noqa: ARG002 - the interface
+        """It keeps its breaker and its cache."""
+        return True
+
     def unsafe(self, options: WebhookOptions) -> list[str]:
         """What ``trio-router check`` says about these options."""
         if options.in_the_clear:

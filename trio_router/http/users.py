@@ -90,14 +90,8 @@ class _Users:
     async def change(self, request: Request) -> Response:
         user_id = request.path_params["user_id"]
         change = await body(request, UserChange)
-        user = await self._accounts.get(user_id)
-        if change.data is not msgspec.UNSET:
-            user = await self._accounts.set_data(user_id, change.data)
-        if change.client_data is not msgspec.UNSET:
-            user = await self._accounts.set_client_data(user_id, change.client_data)
-        if change.disabled is not msgspec.UNSET:
-            user = await (self._accounts.disable if change.disabled else self._accounts.enable)(user_id)
-        return _one(user)
+        given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+        return _one(await self._accounts.change(user_id, **given))
 
     async def remove(self, request: Request) -> Response:
         await self._accounts.remove(request.path_params["user_id"])

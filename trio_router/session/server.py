@@ -119,7 +119,7 @@ class SessionServer:
             await contain(lambda: self._close(link, end, ending, wire), log, event="close_failed", otherwise=None)
             slug = end.code.slug if end.code is not None else "lost" if end.peer is None else "peer"
             self._metrics.closes.labels(slug).inc()
-            log.info("session_closed", reason=slug, peer_code=end.peer)
+            log.info("session_closed", reason=slug, peer_code=None if end.peer is None else int(end.peer))
         finally:
             del self._open[session_id]
             if not self._open:
