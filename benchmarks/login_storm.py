@@ -43,10 +43,10 @@ class LoopGap(trio.abc.Instrument):
         self.worst = 0.0
         self._since: float | None = None
 
-    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - Trio's interface
+    def after_io_wait(self, timeout: float) -> None:
         self._since = time.perf_counter()
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - Trio's interface
+    def before_io_wait(self, timeout: float) -> None:
         if self._since is not None:
             self.worst = max(self.worst, time.perf_counter() - self._since)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -54,26 +54,18 @@ class RouterProcess:
 
 @asynccontextmanager
 async def router_process(
-    config: Path | str, *, environ: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    config: Path | str, *, environ: Mapping[str, str] | None = None, module: str | None = None
 ) -> AsyncIterator[RouterProcess]:
     """A router of the config file ``config`` during the block; SIGTERM ends it, and SIGKILL after ``STOP_TIMEOUT`` seconds.
 
-    ``environ`` is added to this process's environment; ``arguments`` to the command ``trio-router serve``.
+    ``environ`` is added to this process's environment. ``module`` is run with the config file as its argument in place of the
+    command ``trio-router serve``, for a router that does more; it must log as that does.
 
     Raises:
         RouterFailed: it did not start.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "trio_router",
-        "serve",
-        "--config",
-        str(config),
-        "--log-format",
-        "json",
-        *arguments,
-    ]
+    serve = ["trio_router", "serve", "--log-format", "json", "--config"]
+    command = [sys.executable, "-m", *([module] if module else serve), str(config)]
     output = bytearray()
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(_run, command, {**os.environ, **(environ or {})})
