@@ -97,7 +97,7 @@ async def storm(sessions: int, folder: Path) -> dict[str, float]:
                 done.set()
             seconds = time.perf_counter() - began
         router.signal(signal.SIGTERM)
-        await router.process.wait()
+        await router.wait()
     measured = json.loads(router.log.splitlines()[-1])
     return {
         "sessions": sessions,

@@ -47,7 +47,7 @@ async def test_a_signal_drains_and_the_process_ends_well(tmp_path: Path, number:
         async with connect(router.url, login, reconnect=False):
             router.signal(number)
             with trio.fail_after(20):
-                assert await router.process.wait() == 0
+                assert await router.wait() == 0
         assert '"stopped"' in router.log
 
 
@@ -106,7 +106,7 @@ async def test_no_secret_is_in_anything_the_router_shows(tmp_path: Path) -> None
             shown.append((await client.post(f"{router.admin}/admin/reload", headers=authorized)).text)
         router.process.terminate()
         with trio.fail_after(30):
-            await router.process.wait()
+            await router.wait()
         shown.append(router.log)
     assert "login" in router.log and "trio_router_logins" in "".join(shown)
     found = [line for text in shown for line in text.splitlines() if any(c in line for c in canaries.values())]

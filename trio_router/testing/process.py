@@ -35,6 +35,7 @@ class RouterProcess:
     admin: str | None
     process: trio.Process
     output: bytearray = attrs.field(repr=False)
+    _silent: trio.Event = attrs.field(repr=False)
 
     @property
     def http_url(self) -> str:
@@ -46,6 +47,12 @@ class RouterProcess:
     def log(self) -> str:
         """Everything it has written to standard output and error."""
         return self.output.decode(errors="replace")
+
+    async def wait(self) -> int:
+        """Wait until it has ended and all it wrote is in ``output``; gives its exit status."""
+        status = await self.process.wait()
+        await self._silent.wait()
+        return status
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -69,16 +76,16 @@ async def router_process(
     output = bytearray()
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(_run, command, {**os.environ, **(environ or {})})
-        ready = trio.Event()
+        ready, silent = trio.Event(), trio.Event()
         found: dict[str, str | None] = {}
-        nursery.start_soon(_collect, process, output, ready, found)
+        nursery.start_soon(_collect, process, output, ready, silent, found)
         try:
             with trio.fail_after(START_TIMEOUT):
                 await ready.wait()
             url = found.get("url")
             if url is None:
                 raise RouterFailed(output.decode(errors="replace"))
-            yield RouterProcess(url, found.get("admin"), process, output)
+            yield RouterProcess(url, found.get("admin"), process, output, silent)
         finally:
             with trio.CancelScope(shield=True):
                 if process.returncode is None:
@@ -102,7 +109,9 @@ async def _run(command: list[str], environ: dict[str, str], *, task_status: trio
     )
 
 
-async def _collect(process: trio.Process, output: bytearray, ready: trio.Event, found: dict[str, str | None]) -> None:
+async def _collect(
+    process: trio.Process, output: bytearray, ready: trio.Event, silent: trio.Event, found: dict[str, str | None]
+) -> None:
     """Reads all it writes, so that it never waits for a reader, and looks for the line that says it listens."""
     stream = process.stdout
     if stream is None:
@@ -117,6 +126,7 @@ async def _collect(process: trio.Process, output: bytearray, ready: trio.Event, 
                 found.update(url=event["url"], admin=event["admin"])
                 ready.set()
     ready.set()
+    silent.set()
 
 
 def _event(line: bytes) -> dict[str, str]:
