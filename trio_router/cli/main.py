@@ -16,6 +16,7 @@ from typing import Final
 import click
 
 COMMANDS: Final = {
+    "audit": "trio_router.cli.audit:audit",
     "call": "trio_router.cli.calls:call",
     "check": "trio_router.cli.check:check",
     "hash-password": "trio_router.cli.passwords:hash_password",
