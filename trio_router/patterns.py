@@ -158,16 +158,18 @@ class Overlap:
     def __init__(self, wildcard: Pattern) -> None:
         self._steps: dict[str, int] = {}
         self._stars = 0
-        self._slashes = 0
         self._prefix = wildcard.prefix
+        text = []
         place = 0
         for token in wildcard.tokens:
             if isinstance(token, Literal):
+                text.append(token.text)
                 for letter in token.text:
                     self._steps[letter] = self._steps.get(letter, 0) | 1 << place
                     place += 1
             else:
                 self._stars |= 1 << place
+        self._text = "".join(text)
         self._end = place
         self._slashes = self._steps.get("/", 0)
 
@@ -176,21 +178,38 @@ class Overlap:
         shorter = min(len(pattern.prefix), len(self._prefix))
         if pattern.prefix[:shorter] != self._prefix[:shorter]:
             return False
-        states = 1
+        states = self.start
         for token in pattern.tokens:
             if isinstance(token, Literal):
-                for letter in token.text:
-                    # A star at a place may take any letter and stay; a literal letter moves on by one.
-                    states = (states & self._steps.get(letter, 0)) << 1 | states & self._stars
-                    if not states:
-                        return False
+                states = self.literal(states, token.text)
             elif isinstance(token, Star):
-                states = _from_lowest(states, self._end)  # some text leads from any place to every later one
+                states = self.star(states)
             else:
-                states = self._without_slash(states)
-        return bool(states >> self._end & 1)
+                states = self.variable(states)
+            if not states:
+                return False
+        return self.accepts(states)
 
-    def _without_slash(self, states: int) -> int:
+    # The steps of a search through many patterns at once:
+
+    start: Final = 1
+    """The state before anything was read."""
+
+    def literal(self, states: int, text: str) -> int:
+        """The places after ``text``; 0 if the wildcard matches nothing that goes on so."""
+        steps, stars = self._steps, self._stars
+        for letter in text:
+            # A star at a place may take any letter and stay; a literal letter moves on by one.
+            states = (states & steps.get(letter, 0)) << 1 | states & stars
+            if not states:
+                return 0
+        return states
+
+    def star(self, states: int) -> int:
+        """The places after any text: each one from the first of ``states`` on."""
+        return _from_lowest(states, self._end)
+
+    def variable(self, states: int) -> int:
         """The places after one or more letters that are not ``/``."""
         reached = 0
         frontier = states
@@ -200,6 +219,18 @@ class Overlap:
             frontier = moved & ~reached
             reached |= moved
         return reached
+
+    def accepts(self, states: int) -> bool:
+        """Whether the wildcard may end here."""
+        return bool(states >> self._end & 1)
+
+    def certain(self, states: int) -> str:
+        """What every text that goes on from ``states`` starts with, as far as the wildcard says so literally."""
+        if states & (states - 1):
+            return ""  # several places: what they have in common is not worth looking for
+        place = states.bit_length() - 1
+        later = self._stars >> place
+        return self._text[place : place + (later & -later).bit_length() - 1] if later else self._text[place:]
 
 
 def overlaps(pattern: Pattern, wildcard: Pattern) -> bool:

@@ -1,0 +1,314 @@
+"""Many patterns, and which of them match a name or have a name in common with a wildcard.
+
+Each pattern has a rank, a number of which the lowest is wanted. Patterns are kept as a tree of their parts, so that those
+which begin alike share what they have in common and a name leads to the few that can match it, whatever their number:
+also when they begin with a variable or a ``*``. A part is a text up to a ``/`` (found by one look into a dictionary),
+a text before a variable or a ``*`` (one look for each length there is), a variable, or a ``*``.
+
+The rule that keeps this honest: no part of the tree is visited twice for one name, so no name and no set of patterns
+makes a search go back (T30); and the answer is the one that asking every pattern would give, which a test does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Final, Generic, TypeVar
+
+from trio_router.patterns import Literal, Overlap, Pattern, Star, Token, Variable
+
+NONE: Final = 1 << 60
+"""The rank of nothing: greater than every other."""
+
+_FEW: Final = 64
+"""So many texts are chosen from by looking at each."""
+
+_AFTER_ALL: Final = "\x7f"  # a character after all that names have
+
+
+class PatternTrie:
+    """``patterns`` in order of their ranks, which count from 0: of several of one shape the first is found."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self._root = _Node()
+        self._big: list[_Branches[_Node] | _Branches[int]] = []
+        for rank, pattern in enumerate(patterns):
+            self._add(pattern.tokens, rank)
+        for branches in self._big:
+            branches.sort()
+
+    def _add(self, tokens: Sequence[Token], rank: int) -> None:
+        node = self._root
+        node.best = min(node.best, rank)
+        taken = 0  # how much of the next literal belongs to the variable before it
+        for number, token in enumerate(tokens, 1):
+            is_last = number == len(tokens)
+            if isinstance(token, Star):
+                if is_last:
+                    node.rest = min(node.rest, rank)
+                    return
+                node.star = node.star or _Node()
+                node = node.star
+            elif isinstance(token, Variable):
+                if is_last:
+                    node.variable_last = min(node.variable_last, rank)
+                    return
+                following = tokens[number]
+                if isinstance(following, Literal) and _is_separator(following.text, number + 1 == len(tokens)):
+                    node.segment = node.segment or _Node()
+                    node, taken = node.segment, 1
+                else:
+                    node.variable = node.variable or _Node()
+                    node = node.variable
+            else:
+                pieces = _pieces(token.text[taken:])
+                taken = 0
+                for piece in pieces[:-1] if is_last else pieces:
+                    node = self._child(node, piece)
+                    node.best = min(node.best, rank)
+                if is_last:
+                    node.last = node.last or _Branches()
+                    self._branch(node.last, pieces[-1], rank)
+                    return
+            node.best = min(node.best, rank)
+
+    def _child(self, node: _Node, piece: str) -> _Node:
+        if piece.endswith("/"):
+            branches = node.closed = node.closed or _Branches()
+        else:
+            branches = node.open = node.open or _Branches()
+        child = branches.by_text.get(piece)
+        if child is None:
+            child = _Node()
+            self._branch(branches, piece, child)
+        return child
+
+    def _branch(self, branches: _Branches[T], text: str, child: T) -> None:
+        if branches.add(text, child) == _FEW + 1:
+            self._big.append(branches)
+
+    def find(self, name: str) -> int:
+        """The lowest rank of a pattern that matches ``name``; NONE if none does."""
+        best = NONE
+        size = len(name)
+        pending: list[tuple[_Node, Sequence[int]]] = [(self._root, (0,))]
+        while pending:
+            node, places = pending.pop()
+            if node.best >= best:
+                continue
+            if node.rest < best:
+                best = node.rest
+            if node.star is not None:
+                pending.append((node.star, range(places[0], size + 1)))
+            if node.last is not None:
+                for place in places:
+                    rank = node.last.by_text.get(name[place:], NONE)
+                    if rank < best:
+                        best = rank
+            if node.variable_last < best and _one_segment_left(name, places):
+                best = node.variable_last
+            if node.segment is None and node.closed is None and node.open is None and node.variable is None:
+                continue
+            if len(places) == 1:
+                _step(node, name, places[0], pending)
+            else:
+                _steps(node, name, places, pending)
+        return best
+
+    def overlapping(self, overlap: Overlap) -> Iterator[int]:
+        """The ranks of all patterns that have a name in common with the wildcard, ascending.
+
+        Found one by one: who stops early has paid for little more than what he took.
+        """
+        # (lowest rank to be expected, a number against ties, what to go on with)
+        pending: list[tuple[int, int, _Work]] = [(self._root.best, 0, (self._root, overlap.start))]
+        number = 0
+        while pending:
+            rank, _, work = heappop(pending)
+            if work is None:
+                yield rank
+                continue
+            if isinstance(work, _Rest):
+                found = work.take()
+            else:
+                found = _expand(*work, overlap)
+            for best, more in found:
+                number += 1
+                heappush(pending, (best, number, more))
+
+
+T = TypeVar("T", bound="_Node | int")
+
+
+class _Branches(Generic[T]):
+    """Where the texts that can come next lead, in the order of the ranks they lead to."""
+
+    __slots__ = ("_sorted", "by_text", "lengths")
+
+    def __init__(self) -> None:
+        self.by_text: dict[str, T] = {}
+        self.lengths: tuple[int, ...] = ()
+        self._sorted: list[str] = []
+
+    def add(self, text: str, child: T) -> int:
+        """Include ``text`` unless it is there; returns how many there are. Called in the order of ranks."""
+        self.by_text.setdefault(text, child)
+        if len(text) not in self.lengths:
+            self.lengths = (*self.lengths, len(text))
+        return len(self.by_text)
+
+    def sort(self) -> None:
+        """Make :meth:`starting_with` fast."""
+        self._sorted = sorted(self.by_text)
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        """The texts that start with ``prefix``, by rank."""
+        if prefix and self._sorted:
+            low = bisect_left(self._sorted, prefix)
+            high = bisect_left(self._sorted, prefix + _AFTER_ALL)
+            if high - low <= _FEW:
+                return iter(sorted(self._sorted[low:high], key=lambda text: _best(self.by_text[text])))
+        return (text for text in self.by_text if text.startswith(prefix))
+
+
+class _Node:
+    """What can come after the parts that lead here. Ranks are NONE where no pattern ends in that way."""
+
+    __slots__ = ("best", "closed", "last", "open", "rest", "segment", "star", "variable", "variable_last")
+
+    def __init__(self) -> None:
+        self.best = NONE  # of all patterns that come by here
+        self.rest = NONE  # of a pattern that ends with a * here
+        self.variable_last = NONE  # of a pattern that ends with a variable here
+        self.last: _Branches[int] | None = None  # texts that end a pattern
+        self.closed: _Branches[_Node] | None = None  # texts up to a / and with it
+        self.open: _Branches[_Node] | None = None  # texts before a variable or a *
+        self.segment: _Node | None = None  # after a variable and a /
+        self.variable: _Node | None = None  # after a variable that something else follows
+        self.star: _Node | None = None  # after a *
+
+
+class _Rest:
+    """Branches of which some may still be wanted: by rank, one at a time."""
+
+    def __init__(self, branches: _Branches[_Node] | _Branches[int], states: int, prefix: str, overlap: Overlap) -> None:
+        self._by_text: Mapping[str, _Node | int] = branches.by_text
+        self._texts = branches.starting_with(prefix)
+        self._states = states
+        self._overlap = overlap
+
+    def take(self) -> list[tuple[int, _Work]]:
+        """The next one that fits, and itself for those after it."""
+        for text in self._texts:
+            states = self._overlap.literal(self._states, text)
+            if not states:
+                continue
+            child = self._by_text[text]
+            if isinstance(child, _Node):
+                return [(child.best, (child, states)), (child.best, self)]
+            if self._overlap.accepts(states):
+                return [(child, None), (child, self)]
+        return []
+
+
+_Work = tuple[_Node, int] | _Rest | None
+
+
+def _best(child: _Node | int) -> int:
+    return child if isinstance(child, int) else child.best
+
+
+def _is_separator(text: str, is_last: bool) -> bool:
+    """Whether the ``/`` at the start of ``text`` can go with the variable before it; something must follow."""
+    return text[0] == "/" and not (is_last and text == "/")
+
+
+def _pieces(text: str) -> list[str]:
+    """``text`` cut after every ``/``."""
+    pieces = text.split("/")
+    return [piece + "/" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+def _one_segment_left(name: str, places: Sequence[int]) -> bool:
+    """Whether a variable can take the rest of ``name`` from one of ``places``, which ascend."""
+    place = places[-1]
+    if place == len(name):
+        if len(places) == 1:
+            return False
+        place = places[-2]
+    return name.find("/", place) < 0
+
+
+def _step(node: _Node, name: str, place: int, pending: list[tuple[_Node, Sequence[int]]]) -> None:
+    """Go on from one place of the name."""
+    slash = name.find("/", place)
+    if slash >= 0:
+        if node.segment is not None and slash > place:
+            pending.append((node.segment, (slash + 1,)))
+        if node.closed is not None:
+            child = node.closed.by_text.get(name[place : slash + 1])
+            if child is not None:
+                pending.append((child, (slash + 1,)))
+    if node.open is not None:
+        by_text = node.open.by_text
+        for length in node.open.lengths:
+            child = by_text.get(name[place : place + length])
+            if child is not None and place + length <= len(name):
+                pending.append((child, (place + length,)))
+    if node.variable is not None:
+        end = slash if slash >= 0 else len(name)
+        if end > place:
+            pending.append((node.variable, range(place + 1, end + 1)))
+
+
+def _steps(node: _Node, name: str, places: Sequence[int], pending: list[tuple[_Node, Sequence[int]]]) -> None:
+    """Go on from several places, ascending: what they lead to is put together, so that no node is visited twice."""
+    found: dict[_Node, dict[int, None]] = {}
+    for place in places:
+        steps: list[tuple[_Node, Sequence[int]]] = []
+        _step(node, name, place, steps)
+        for child, reached in steps:
+            found.setdefault(child, {}).update(dict.fromkeys(reached))
+    pending.extend((child, sorted(reached)) for child, reached in found.items())
+
+
+def _expand(node: _Node, states: int, overlap: Overlap) -> list[tuple[int, _Work]]:
+    """What comes after ``node``, to be taken up in the order of ranks."""
+    found: list[tuple[int, _Work]] = []
+    if node.rest < NONE:
+        found.append((node.rest, None))  # some text leads from anywhere to the wildcard's end
+    if node.star is not None:
+        found.append((node.star.best, (node.star, overlap.star(states))))
+    if node.segment is not None or node.variable is not None or node.variable_last < NONE:
+        after = overlap.variable(states)
+        if after:
+            if node.variable_last < NONE and overlap.accepts(after):
+                found.append((node.variable_last, None))
+            if node.variable is not None:
+                found.append((node.variable.best, (node.variable, after)))
+            if node.segment is not None:
+                beyond = overlap.literal(after, "/")
+                if beyond:
+                    found.append((node.segment.best, (node.segment, beyond)))
+    certain = overlap.certain(states)
+    if node.closed is not None:
+        slash = certain.find("/") + 1
+        if slash:
+            child = node.closed.by_text.get(certain[:slash])
+            reached = overlap.literal(states, certain[:slash]) if child is not None else 0
+            if child is not None and reached:
+                found.append((child.best, (child, reached)))
+        else:
+            found += _Rest(node.closed, states, certain, overlap).take()
+    if node.open is not None:
+        for length in node.open.lengths:
+            text = certain[:length]
+            child = node.open.by_text.get(text) if length < len(certain) else None
+            reached = overlap.literal(states, text) if child is not None else 0
+            if child is not None and reached:
+                found.append((child.best, (child, reached)))
+        found += _Rest(node.open, states, certain, overlap).take()
+    if node.last is not None:
+        found += _Rest(node.last, states, certain, overlap).take()
+    return found
