@@ -5,9 +5,9 @@ our own closed list, never on text (T29). The function's globals are the functio
 there are no builtins to reach. Where the type of an operand is known from the tree, the comparison becomes Python's
 own, which is what makes ``user.id === $userid`` one comparison of two texts.
 
-The function is called as ``rule(user, name, data, now, variables)``: a ``User``, the name, a ``Payload``, a function
-that gives milliseconds since the epoch, and the texts of the pattern's variables in their order. It returns the value
-of the expression or raises whatever the evaluation raised.
+The function is called as ``rule(who, name, data, old, world, variables)``: an ``Identity``, the name, two ``Payload``
+(``old`` absent: look the record up), a ``World`` and the texts of the pattern's variables in their order. It returns
+the value of the expression or raises whatever the evaluation raised.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trio_router.identity import User
+from trio_router.identity import Identity
 from trio_router.payload import Payload
 from trio_router.permissions import values
+from trio_router.permissions.records import World
 from trio_router.permissions.syntax import (
     UNDEFINED,
     Compare,
@@ -35,9 +36,9 @@ from trio_router.permissions.syntax import (
     UserField,
 )
 
-Evaluate = Callable[[User, str, Payload, Callable[[], int], tuple[str, ...]], Any]
+Evaluate = Callable[[Identity, str, Payload, Payload, World, tuple[str, ...]], Any]
 
-_PARAMETERS: Final = ("user", "name", "data", "now", "variables")
+_PARAMETERS: Final = ("who", "name", "data", "old", "world", "variables")
 _USER_ATTRIBUTES: Final = {"id": "id", "data": "data", "isAuthenticated": "is_authenticated"}
 _METHOD_PREFIX: Final = "method_"
 _GLOBALS: Final[Mapping[str, Any]] = {
@@ -59,8 +60,12 @@ _TEXT_METHODS: Final = frozenset({"toUpperCase", "toLowerCase", "trim"})
 _TRUTH_METHODS: Final = frozenset({"startsWith", "endsWith", "includes"})
 
 
-def compile_rule(tree: Node, *, variables: tuple[str, ...], action: str, label: str) -> Evaluate:
-    """A function that evaluates ``tree``. ``label`` names the rule in tracebacks."""
+def compile_expression(tree: Node, *, variables: tuple[str, ...], action: str | int, label: str) -> Evaluate:
+    """A function that evaluates ``tree``, a whole rule or any part of one.
+
+    ``variables`` are those of the rule's pattern, ``action`` is what ``action`` stands for, ``label`` names the rule
+    in tracebacks.
+    """
     function = ast.FunctionDef(
         name="rule",
         args=ast.arguments(
@@ -105,7 +110,7 @@ def type_of(node: Node) -> str:
 
 
 class _Builder:
-    def __init__(self, variables: tuple[str, ...], action: str) -> None:
+    def __init__(self, variables: tuple[str, ...], action: str | int) -> None:
         self._variables = variables
         self._action = action
         self._temporaries = 0
@@ -115,11 +120,11 @@ class _Builder:
             case Constant():
                 return _load("UNDEFINED") if isinstance(node.value, Undefined) else _constant(node.value)
             case UserField():
-                return ast.Attribute(value=_load("user"), attr=_USER_ATTRIBUTES[node.name], ctx=ast.Load())
+                return _attribute(_attribute(_load("who"), "user"), _USER_ATTRIBUTES[node.name])
             case Name(name="data"):
                 return _call("payload_value", _load("data"))
             case Name(name="now"):
-                return ast.Call(func=_load("now"), args=[], keywords=[])
+                return ast.Call(func=_attribute(_load("world"), "now"), args=[], keywords=[])
             case Name(name="action"):
                 return _constant(self._action)
             case Name():
@@ -211,6 +216,10 @@ def _is_text_or_number(made: ast.expr) -> bool:
 
 def _load(name: str) -> ast.expr:
     return ast.Name(id=name, ctx=ast.Load())
+
+
+def _attribute(value: ast.expr, name: str) -> ast.expr:
+    return ast.Attribute(value=value, attr=name, ctx=ast.Load())
 
 
 def _constant(value: str | float | None) -> ast.expr:

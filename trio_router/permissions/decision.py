@@ -49,6 +49,7 @@ class Reason(enum.Enum):
     RULE_FALSE = "rule_false"  # the rule came out as false
     RULE_NOT_TRUE = "rule_not_true"  # the rule came out as something that is neither true nor false
     RULE_ERROR = "rule_error"  # the rule could not be evaluated
+    RECORDS_NEEDED = "records_needed"  # the rule refers to records that are not at hand; load them and ask again
     NO_RULE = "no_rule"  # no pattern of the section matches and defines this action
     NOT_PROVABLE = "not_provable"  # a wildcard that reaches names the rules may not allow
     INVALID_NAME = "invalid_name"
@@ -68,12 +69,18 @@ class RuleRef:
 
 @attrs.frozen
 class Decision:
-    """The answer to one question. ``detail`` is for administrators; a client is told the code alone."""
+    """The answer to one question. ``detail`` is for administrators; a client is told the code and ``reason_text``.
+
+    ``reason_text`` is what the rule's author wrote for those it denies. ``records``: the names of records without
+    which there is no answer, when ``reason`` is ``RECORDS_NEEDED``.
+    """
 
     allowed: bool
     reason: Reason
     rule: RuleRef | None = None
     detail: str = ""
+    reason_text: str = ""
+    records: tuple[str, ...] = ()
 
 
 class Ruleset(Protocol):
@@ -83,8 +90,14 @@ class Ruleset(Protocol):
     def version(self) -> str:
         """Identifies the text these rules were made from."""
 
-    def decide(self, who: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
-        """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises."""
+    def decide(
+        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, *, old: Payload = ABSENT
+    ) -> Decision:
+        """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises.
+
+        ``data`` is what it sends along, for a write the record as it would be. ``old`` is the record as it is, null if
+        there is none; absent: the rules look it up themselves.
+        """
 
     def decide_pattern(self, who: Identity, action: Action, pattern: str) -> Decision:
         """Whether ``who`` may do ``action`` on *every* name that the wildcard ``pattern`` matches (T21). Never raises."""

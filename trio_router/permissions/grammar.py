@@ -94,6 +94,7 @@ class _Parser:
         self._open = 0
         self._nodes = 0
         self._depths: dict[int, int] = {}  # by id of the node; every node lives in the tree until the end
+        self._outer: dict[int, int] = {}  # by id of the node: where the parentheses around it start
 
     def parse(self) -> Node:
         if self._token.kind == "end":
@@ -116,6 +117,15 @@ class _Parser:
         token = self._token
         return token.kind == "operator" and token.value == operator
 
+    @property
+    def _last(self) -> int:
+        """Where the token before the next one ends."""
+        return self._tokens[self._at - 1].end
+
+    def _begin(self, node: Node) -> int:
+        """Where ``node`` starts, with the parentheses around it."""
+        return self._outer.get(id(node), node.start)
+
     def _made(self, node: Node) -> Node:
         self._nodes += 1
         if self._nodes > MAX_NODES:
@@ -132,17 +142,16 @@ class _Parser:
             raise ExpressionError(f"the expression is nested deeper than {MAX_DEPTH} levels", self._token.start)
         left = self._unary()
         while self._token.kind == "operator" and (power := _POWER.get(str(self._token.value), 0)) > floor:
-            operator = self._next()
-            symbol = str(operator.value)
+            symbol = str(self._next().value)
             right = self._expression(power)
             if power > 2:
-                left = self._made(Compare(operator.start, symbol, left, right))
+                left = self._made(Compare(self._begin(left), self._last, symbol, left, right))
             else:
                 operands = [left, right]
                 while self._is(symbol):
                     self._next()
                     operands.append(self._expression(power))
-                left = self._made(Junction(operator.start, symbol, tuple(operands)))
+                left = self._made(Junction(self._begin(left), self._last, symbol, tuple(operands)))
         self._open -= 1
         return left
 
@@ -150,25 +159,29 @@ class _Parser:
         token = self._token
         if self._is("!"):
             self._next()
-            return self._made(Not(token.start, self._expression(_UNARY)))
+            operand = self._expression(_UNARY)
+            return self._made(Not(token.start, self._last, operand))
         if token.kind == "word" and token.value == "typeof":
             self._next()
-            return self._made(TypeOf(token.start, self._expression(_UNARY)))
+            operand = self._expression(_UNARY)
+            return self._made(TypeOf(token.start, self._last, operand))
         if self._is("-") and self._tokens[self._at + 1].kind == "number":
             self._next()
             value = self._next().value
-            return self._made(Constant(token.start, -float(value) if value == 0 else -value))  # type: ignore[operator]
+            negative = -float(value) if value == 0 else -value  # type: ignore[operator]
+            return self._made(Constant(token.start, self._last, negative))
         return self._postfix(self._primary())
 
     def _primary(self) -> Node:
         token = self._token
         if token.kind in ("text", "number"):
             self._next()
-            return self._made(Constant(token.start, token.value))
+            return self._made(Constant(token.start, token.end, token.value))
         if self._is("("):
             self._next()
             inner = self._expression(0)
             self._close(")", token)
+            self._outer[id(inner)] = token.start
             return inner
         if token.kind != "word":
             raise self._unexpected("a value")
@@ -177,20 +190,20 @@ class _Parser:
     def _word(self, token: Token) -> Node:
         word = str(token.value)
         if word in _CONSTANTS:
-            return self._made(Constant(token.start, _CONSTANTS[word]))
+            return self._made(Constant(token.start, token.end, _CONSTANTS[word]))
         if word == "user":
             return self._user(token)
         if word in NAMES:
-            return self._made(Name(token.start, word))
+            return self._made(Name(token.start, token.end, word))
         if word == "data":
             if not self._scope.data:
                 raise ExpressionError(f"there is no data in rules for {self._scope.action}", token.start)
-            return self._made(Name(token.start, word))
+            return self._made(Name(token.start, token.end, word))
         if word.startswith("$"):
             if word[1:] not in self._scope.variables:
                 known = ["$" + name for name in self._scope.variables]
                 raise ExpressionError(f"the pattern has no variable {word}{closest(word, known)}", token.start)
-            return self._made(PatternVariable(token.start, word[1:]))
+            return self._made(PatternVariable(token.start, token.end, word[1:]))
         if word in _INSTEAD or word in _UNAVAILABLE:
             raise self._refused(token)
         if self._is("("):
@@ -205,12 +218,12 @@ class _Parser:
         if key.value not in USER_FIELDS:
             hint = closest(str(key.value), USER_FIELDS) or "; what the login told of a user is in user.data"
             raise ExpressionError(f"there is no user.{key.value}{hint}", key.start)
-        return self._made(UserField(token.start, str(key.value)))
+        return self._made(UserField(token.start, self._last, str(key.value)))
 
     def _postfix(self, node: Node) -> Node:
         while (key := self._key()) is not None:
             if not self._is("("):
-                node = self._made(Member(key.start, node, key.value))  # type: ignore[arg-type]
+                node = self._made(Member(self._begin(node), self._last, node, key.value))  # type: ignore[arg-type]
                 continue
             if key.kind != "word" or key.value not in METHODS:
                 if key.value in _INSTEAD:
@@ -251,7 +264,7 @@ class _Parser:
         if len(arguments) != METHODS[name]:
             wanted = "one argument" if METHODS[name] else "no argument"
             raise ExpressionError(f"{name}() takes {wanted}, not {len(arguments)}", method.start)
-        return self._made(MethodCall(method.start, node, name, tuple(arguments)))
+        return self._made(MethodCall(self._begin(node), self._last, node, name, tuple(arguments)))
 
     def _close(self, bracket: str, opening: Token) -> None:
         if not self._is(bracket):

@@ -42,11 +42,14 @@ class ExpressionError(RouterError):
 
 @attrs.frozen
 class Token:
-    """``kind`` is ``word``, ``text``, ``number``, ``operator`` or ``end``; ``value`` of a text or number is its value."""
+    """``kind`` is ``word``, ``text``, ``number``, ``operator`` or ``end``; ``value`` of a text or number is its value.
+
+    ``source[start:end]`` is the token as it is written."""
 
     kind: str
     value: str | int | float
     start: int
+    end: int
 
 
 def tokens(source: str) -> list[Token]:
@@ -68,7 +71,7 @@ def tokens(source: str) -> list[Token]:
             end = at + 1
             while end < len(source) and source[end] in _WORD:
                 end += 1
-            token = Token("word", source[at:end], at)
+            token = Token("word", source[at:end], at, end)
         elif letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS and at + 1 < len(source)):
             token, end = _number(source, at)
         elif letter in "'\"":
@@ -77,7 +80,7 @@ def tokens(source: str) -> list[Token]:
             token, end = _operator(source, at)
         found.append(token)
         at = end
-    found.append(Token("end", "", len(source)))
+    found.append(Token("end", "", len(source), len(source)))
     return found
 
 
@@ -86,7 +89,7 @@ def _operator(source: str, at: int) -> tuple[Token, int]:
         raise ExpressionError("comments are not allowed in an expression; write them in the file, after #", at)
     for operator in _BY_FIRST.get(source[at], ()):
         if source.startswith(operator, at):
-            return Token("operator", operator, at), at + len(operator)
+            return Token("operator", operator, at, at + len(operator)), at + len(operator)
     if source[at] == "`":
         raise ExpressionError("template texts are not available; use quotes", at)
     raise ExpressionError(f"the character {source[at]!a} has no meaning here", at)
@@ -114,8 +117,8 @@ def _number(source: str, at: int) -> tuple[Token, int]:
     if value == float("inf"):
         raise ExpressionError("the number is out of range", at)
     if not is_float and value < 2**53:
-        return Token("number", int(integer), at), end
-    return Token("number", value, at), end
+        return Token("number", int(integer), at, end), end
+    return Token("number", value, at, end), end
 
 
 def _digits(source: str, at: int) -> int:
@@ -131,7 +134,7 @@ def _text(source: str, start: int) -> tuple[Token, int]:
     while at < len(source):
         letter = source[at]
         if letter == quote:
-            return Token("text", _joined(parts, start), start), at + 1
+            return Token("text", _joined(parts, start), start, at + 1), at + 1
         if letter in "\n\r":
             break
         if letter != "\\":

@@ -18,13 +18,14 @@ from trio_router.clock import Clock
 from trio_router.documents import DocumentError, Node
 from trio_router.errors import Problem, RuleError
 from trio_router.patterns import Pattern, PatternError
-from trio_router.permissions.compiler import Evaluate, compile_rule
+from trio_router.permissions.compiler import Evaluate, compile_expression
 from trio_router.permissions.decision import Action, RuleRef
 from trio_router.permissions.grammar import Scope, closest, parse
-from trio_router.permissions.index import Rule
 from trio_router.permissions.lexer import ExpressionError
 from trio_router.permissions.namespace import check_pattern
 from trio_router.permissions.places import SourceMap
+from trio_router.permissions.records import NoRecords, Records
+from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import Node as Tree
 
@@ -35,9 +36,12 @@ for _action in Action:
 WITH_DATA: Final = frozenset({Action.EVENT_PUBLISH, Action.RPC_REQUEST, Action.RECORD_WRITE})
 """The actions that carry data a rule can read."""
 
+MAX_REASON: Final = 200  # characters
+NO_RECORDS: Final = NoRecords()
 
-def load_rules(text: str, source: str, *, clock: Clock) -> CompiledRules:
-    """The rules that ``text`` spells; ``source`` names the file in errors and decisions.
+
+def load_rules(text: str, source: str, *, clock: Clock, records: Records = NO_RECORDS) -> CompiledRules:
+    """The rules that ``text`` spells; ``source`` names the file in errors and decisions, ``records`` is what ``_()`` reads.
 
     Raises:
         RuleError: the text is not a rules file; holds every problem found, in file order.
@@ -50,7 +54,7 @@ def load_rules(text: str, source: str, *, clock: Clock) -> CompiledRules:
     loader.file(root)
     if loader.problems:
         raise RuleError(sorted(loader.problems, key=lambda problem: (problem.line, problem.column)))
-    return CompiledRules(text, loader.rules, clock)
+    return CompiledRules(text, loader.rules, clock, records)
 
 
 class _Loader:
@@ -94,6 +98,12 @@ class _Loader:
                 self._rule(pattern, action, verb_key, rule, f"{field} {verb}")
 
     def _rule(self, pattern: Pattern, action: Action, key: Node, value: Node, field: str) -> None:
+        reason = ""
+        if isinstance(value.value, dict) and value.value:
+            unpacked = self._with_reason(value, field)
+            if unpacked is None:
+                return
+            value, reason = unpacked
         self._order += 1
         ref = RuleRef(self._source, value.line, value.column, pattern.text, action.verb)
         twin = self._shapes.setdefault((action, pattern.shape), ref)
@@ -101,17 +111,40 @@ class _Loader:
             again = f'the pattern "{twin.pattern}" matches the same names and has a rule for {action.verb} in line'
             self._problem(key, f"{again} {twin.line}; only one of the two could apply", field)
         if isinstance(value.value, bool):
-            self._add(action, Rule(pattern, ref, self._order, constant=value.value))
+            self._add(action, Rule(pattern, ref, self._order, constant=value.value, reason=reason))
         elif isinstance(value.value, str):
+            text = value.value
             scope = Scope(pattern.variables, action in WITH_DATA, f"{action.section} {action.verb}")
             try:
-                tree, evaluate = self._expression(value.value, scope, action, ref)
+                tree, evaluate = self._expression(text, scope, action, ref)
             except ExpressionError as error:
                 self._problem_within(value, error.position, error.message, field)
             else:
-                self._add(action, Rule(pattern, ref, self._order, tree=tree, evaluate=evaluate))
+                rule = Rule(pattern, ref, self._order, tree=tree, evaluate=evaluate, text=text, reason=reason)
+                self._add(action, rule)
         else:
             self._problem(value, f"a rule is true, false or an expression in quotes, not a {value.kind}", field)
+
+    def _with_reason(self, mapping: Node, field: str) -> tuple[Node, str] | None:
+        """The rule and the reason of ``{rule: ..., reason: ...}``."""
+        for word, key, _ in mapping.entries():
+            if word not in ("rule", "reason"):
+                self._unknown(key, "part of a rule", word, ("rule", "reason"), field)
+                return None
+        rule = mapping.get("rule")
+        if rule is None:
+            self._problem(mapping, "there is a reason but no rule", field)
+            return None
+        reason = mapping.get("reason")
+        if reason is None:
+            return rule, ""
+        if not isinstance(reason.value, str) or not reason.value.strip():
+            self._problem(reason, "a reason is a text that is not empty", field)
+            return None
+        if len(reason.value) > MAX_REASON:
+            self._problem(reason, f"a reason has at most {MAX_REASON} characters", field)
+            return None
+        return rule, reason.value.strip()
 
     def _expression(self, text: str, scope: Scope, action: Action, ref: RuleRef) -> tuple[Tree, Evaluate]:
         """The same text in the same scope is compiled once: large files repeat a few rules."""
@@ -119,7 +152,7 @@ class _Loader:
         if made is None:
             tree = parse(text, scope)
             label = f"{ref.source}:{ref.line}"
-            made = tree, compile_rule(tree, variables=scope.variables, action=action.verb, label=label)
+            made = tree, compile_expression(tree, variables=scope.variables, action=action.verb, label=label)
             self._compiled[text, scope] = made
         return made
 

@@ -11,7 +11,8 @@ out as exactly ``true``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -23,7 +24,9 @@ from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.compiler import Evaluate
 from trio_router.permissions.decision import Action, Decision, Reason
-from trio_router.permissions.index import Reach, Rule, RuleIndex
+from trio_router.permissions.index import Reach, RuleIndex
+from trio_router.permissions.records import Records, World
+from trio_router.permissions.rule import Rule
 
 REMEMBERED_NAMES: Final = 8192  # at most 255 characters each: under 8 MiB
 
@@ -34,11 +37,13 @@ Found = Decision | tuple[Rule, Evaluate, tuple[str, ...]]
 class CompiledRules:
     """The rules of one file. Make it with :func:`trio_router.permissions.loader.load_rules`."""
 
-    def __init__(self, text: str, rules: Mapping[Action, Iterable[Rule]], clock: Clock) -> None:
+    def __init__(self, text: str, rules: Mapping[Action, Iterable[Rule]], clock: Clock, records: Records) -> None:
         self._version = hashlib.sha256(text.encode()).hexdigest()
-        self._indexes = {action: RuleIndex(rules.get(action, ())) for action in Action}
+        made = {action: tuple(rules.get(action, ())) for action in Action}
+        self._rules = tuple(sorted(itertools.chain.from_iterable(made.values()), key=lambda rule: rule.order))
+        self._indexes = {action: RuleIndex(made[action]) for action in Action}
         self._no_rule = {action: Decision(False, Reason.NO_RULE) for action in Action}
-        self._now: Callable[[], int] = lambda: int(clock.wall() * 1000)
+        self._world = World(lambda: int(clock.wall() * 1000), records)
         self._find = lru_cache(maxsize=REMEMBERED_NAMES)(self._find_afresh)
 
     @property
@@ -46,15 +51,56 @@ class CompiledRules:
         """The SHA-256 of the rules file's text, in hexadecimal."""
         return self._version
 
-    def decide(self, who: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
-        """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises."""
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in the order of the file."""
+        return self._rules
+
+    def find(self, action: Action, name: str) -> tuple[Rule, dict[str, str]] | None:
+        """The rule that applies to ``name``, with what the variables of its pattern stand for; None if there is none.
+
+        Raises:
+            InvalidName: the section has no such names.
+        """
+        _check_name(action, name)
+        found = self._indexes[action].find(name)
+        if found is None:
+            return None
+        rule, variables = found
+        return rule, dict(zip(rule.pattern.variables, variables, strict=True))
+
+    def evaluate(
+        self,
+        rule: Rule,
+        who: Identity,
+        name: str,
+        data: Payload,
+        variables: Mapping[str, str],
+        *,
+        part: Evaluate | None = None,
+        old: Payload = ABSENT,
+    ) -> Any:
+        """The value of ``rule``, or of a ``part`` of it that ``compile_expression`` made. Raises what it raises."""
+        evaluate = part or rule.evaluate
+        if evaluate is None:
+            return rule.constant
+        bound = tuple(variables[variable] for variable in rule.pattern.variables)
+        return evaluate(who, name, data, old, self._world, bound)
+
+    def decide(
+        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, *, old: Payload = ABSENT
+    ) -> Decision:
+        """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises.
+
+        ``old`` is what ``oldData`` reads, null for a record that does not exist; absent: it is looked up.
+        """
         rule = None
         try:
             found = self._find(action, name)
             if isinstance(found, Decision):
                 return found
             rule, evaluate, variables = found
-            value = evaluate(who.user, name, data, self._now, variables)
+            value = evaluate(who, name, data, old, self._world, variables)
             return rule.allowed if value is True else _not_allowed(rule, value)
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
             return _failed(rule, error)
@@ -96,7 +142,7 @@ class CompiledRules:
             return _unproved(rule, f"it reads {', '.join(sorted(varying))}, which differs from name to name")
         variables = tuple(reach.fixed.get(variable, "") for variable in rule.pattern.variables)
         try:
-            value = rule.evaluate(who.user, "", ABSENT, self._now, variables)
+            value = rule.evaluate(who, "", ABSENT, ABSENT, self._world, variables)
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
             return _failed(rule, error)
         return rule.allowed if value is True else _not_allowed(rule, value)
@@ -142,20 +188,26 @@ def _not_allowed(rule: Rule, value: Any) -> Decision:
     if value is False:
         return rule.refused
     return Decision(
-        False, Reason.RULE_NOT_TRUE, rule.ref, f"the rule is neither true nor false but {_described(value)}"
+        False,
+        Reason.RULE_NOT_TRUE,
+        rule.ref,
+        f"the rule is neither true nor false but {_described(value)}",
+        rule.reason,
     )
 
 
 def _failed(rule: Rule | None, error: Exception) -> Decision:
     # Only our own errors are told: the text of another one may hold a value.
     detail = str(error) if isinstance(error, RouterError) else type(error).__name__
-    return Decision(False, Reason.RULE_ERROR, rule.ref if rule else None, detail)
+    if rule is None:
+        return Decision(False, Reason.RULE_ERROR, detail=detail)
+    return Decision(False, Reason.RULE_ERROR, rule.ref, detail, rule.reason)
 
 
 def _unproved(rule: Rule, why: str) -> Decision:
     ref = rule.ref
     place = f"the rule for {ref.action} of {ref.pattern!r} in {ref.source}, line {ref.line}"
-    return Decision(False, Reason.NOT_PROVABLE, ref, f"{place}: {why}")
+    return Decision(False, Reason.NOT_PROVABLE, ref, f"{place}: {why}", rule.reason)
 
 
 def _described(value: Any) -> str:

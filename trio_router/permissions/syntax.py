@@ -1,8 +1,9 @@
 """The tree of an expression: a closed list of nodes.
 
 Whoever walks a tree handles every class of :data:`Node` and nothing else; there is no node for calling a function,
-reading an attribute of an object of ours, or making anything but a value (T29). ``start`` is the offset of a node's
-first character in the expression's text. Nodes know nothing of files, values or evaluation.
+reading an attribute of an object of ours, or making anything but a value (T29). Of every node,
+``text[start:end]`` is the whole sub-expression in the expression's text, without parentheses around it. Nodes know
+nothing of files, values or evaluation.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Constant:
     """A value written out: text, number, true, false, null or undefined."""
 
     start: int
+    end: int
     value: str | int | float | bool | Undefined | None
 
 
@@ -37,6 +39,7 @@ class UserField:
     """``user.id``, ``user.data`` or ``user.isAuthenticated``; ``name`` is the part after the dot."""
 
     start: int
+    end: int
     name: str
 
 
@@ -45,6 +48,7 @@ class Name:
     """``data``, ``name``, ``action`` or ``now``."""
 
     start: int
+    end: int
     name: str
 
 
@@ -53,23 +57,26 @@ class PatternVariable:
     """``$name``; ``name`` is without the ``$``."""
 
     start: int
+    end: int
     name: str
 
 
 @attrs.frozen
 class Member:
-    """``object.key``, ``object["key"]`` or ``object[0]``; ``start`` is where the key stands."""
+    """``object.key``, ``object["key"]`` or ``object[0]``."""
 
     start: int
+    end: int
     object: Node
     key: str | int
 
 
 @attrs.frozen
 class MethodCall:
-    """``object.method(arguments)``, the method out of ``methods.METHODS``; ``start`` is where its name stands."""
+    """``object.method(arguments)``, the method out of ``methods.METHODS``."""
 
     start: int
+    end: int
     object: Node
     method: str
     arguments: tuple[Node, ...]
@@ -80,6 +87,7 @@ class Not:
     """``!operand``."""
 
     start: int
+    end: int
     operand: Node
 
 
@@ -88,14 +96,16 @@ class TypeOf:
     """``typeof operand``."""
 
     start: int
+    end: int
     operand: Node
 
 
 @attrs.frozen
 class Compare:
-    """Two operands with one of ``=== !== == != < <= > >=``; ``start`` is where the operator stands."""
+    """Two operands with one of ``=== !== == != < <= > >=``."""
 
     start: int
+    end: int
     operator: str
     left: Node
     right: Node
@@ -106,6 +116,7 @@ class Junction:
     """Two or more operands joined by ``&&`` or by ``||``, read from left to right."""
 
     start: int
+    end: int
     operator: str
     operands: tuple[Node, ...]
 

@@ -37,7 +37,15 @@ class FixedRules:
     def version(self) -> str:
         return self._version
 
-    def decide(self, who: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
+    def decide(
+        self,
+        who: Identity,
+        action: Action,
+        name: str,
+        data: Payload = ABSENT,
+        *,
+        old: Payload = ABSENT,  # noqa: ARG002 - the contract's
+    ) -> Decision:
         """The decision of the action's rule; ``NO_RULE`` without one."""
         self.asked.append((who.session_id, action, name))
         rule = self._rules.get(action)

@@ -7,9 +7,10 @@ from typing import Any
 from trio_router.clock import ManualClock
 from trio_router.identity import Identity, User
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.compiler import compile_rule
+from trio_router.permissions.compiler import compile_expression
 from trio_router.permissions.grammar import Scope, parse
 from trio_router.permissions.loader import load_rules
+from trio_router.permissions.records import NoRecords, World
 from trio_router.permissions.ruleset import CompiledRules
 
 EGON = User("egon", {"role": "admin", "level": 3, "tags": ["a", "b"]})
@@ -41,6 +42,7 @@ def value_of(
     """The value of one expression, as a rule for publishing would see it."""
     bound = variables or {}
     tree = parse(source, Scope(tuple(bound), data=True, action="event publish"))
-    evaluate = compile_rule(tree, variables=tuple(bound), action="publish", label="test")
+    evaluate = compile_expression(tree, variables=tuple(bound), action="publish", label="test")
     payload = data if data is ABSENT else Payload(data)
-    return evaluate(user, name, payload, lambda: 1_700_000_000_000, tuple(bound.values()))
+    world = World(lambda: 1_700_000_000_000, NoRecords())
+    return evaluate(somebody(user), name, payload, ABSENT, world, tuple(bound.values()))

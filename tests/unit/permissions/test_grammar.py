@@ -27,23 +27,32 @@ ESCAPES = [
 def test_precedence_and_places() -> None:
     tree = parse("!user.id === $userid && data.a < 1 || name", SCOPE)
     assert tree == syntax.Junction(
-        35,
+        0,
+        42,
         "||",
         (
             syntax.Junction(
-                21,
+                0,
+                34,
                 "&&",
                 (
                     syntax.Compare(
-                        9,
+                        0,
+                        20,
                         "===",
-                        syntax.Not(0, syntax.UserField(1, "id")),
-                        syntax.PatternVariable(13, "userid"),
+                        syntax.Not(0, 8, syntax.UserField(1, 8, "id")),
+                        syntax.PatternVariable(13, 20, "userid"),
                     ),
-                    syntax.Compare(31, "<", syntax.Member(29, syntax.Name(24, "data"), "a"), syntax.Constant(33, 1)),
+                    syntax.Compare(
+                        24,
+                        34,
+                        "<",
+                        syntax.Member(24, 30, syntax.Name(24, 28, "data"), "a"),
+                        syntax.Constant(33, 34, 1),
+                    ),
                 ),
             ),
-            syntax.Name(38, "name"),
+            syntax.Name(38, 42, "name"),
         ),
     )
 
@@ -135,7 +144,8 @@ def test_a_compiled_rule_has_no_builtins_and_no_names_but_its_own() -> None:
     assert not isinstance(found, Decision)
     code = found[1].__code__
     assert found[1].__globals__["__builtins__"] == {}
-    assert set(code.co_names) <= {"data", "payload_value", "member", "truthy", "method_includes", "type_name"}
+    ours = {"payload_value", "member", "truthy", "method_includes", "type_name"}
+    assert set(code.co_names) <= ours | {"user", "data", "now"}
 
 
 @pytest.mark.threat("T30")

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from tests.unit.permissions.rulesets import one_rule, rules, somebody
 from trio_router.errors import RuleError
 from trio_router.patterns import Pattern
+from trio_router.payload import Payload
+from trio_router.permissions.compiler import compile_expression
 from trio_router.permissions.decision import Action, Reason
+from trio_router.permissions.syntax import children
 
 GOOD = """\
 event:
@@ -109,3 +112,72 @@ def test_what_a_wildcard_reaches_ends_with_the_first_rule_that_covers_it() -> No
     ruleset = rules("event: {'*': {publish: true}, 'a/*': {publish: true}, a/b: {publish: true}, c: {publish: true}}")
     reached = list(ruleset._indexes[Action.EVENT_PUBLISH].reach(Pattern.parse("a/*")))
     assert [(reach.rule.pattern.text, reach.covers) for reach in reached] == [("a/b", False), ("a/*", True)]
+
+
+def test_a_rule_may_carry_a_reason_for_those_it_denies() -> None:
+    ruleset = rules(
+        "event:\n"
+        "  a:\n"
+        "    subscribe:\n"
+        "      rule: \"user.id === 'eva'\"\n"
+        '      reason: " ask eva "\n'
+        "    publish: {rule: false, reason: nobody}\n"
+        "    listen: {rule: true}\n"
+    )
+    denied = ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "a")
+    assert (denied.reason, denied.reason_text) == (Reason.RULE_FALSE, "ask eva")
+    assert denied.rule is not None
+    assert (denied.rule.line, denied.rule.column) == (4, 13)
+    assert ruleset.decide(somebody(), Action.EVENT_PUBLISH, "a").reason_text == "nobody"
+    assert ruleset.decide(somebody(), Action.EVENT_LISTEN, "a").allowed
+    assert [(rule.text, rule.reason) for rule in ruleset.rules] == [
+        ("user.id === 'eva'", "ask eva"),
+        ("", "nobody"),
+        ("", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("{reason: no}", "there is a reason but no rule"),
+        ("{rule: true, raeson: no}", "unknown part of a rule 'raeson'; did you mean reason?"),
+        ("{rule: true, reason: 5}", "a reason is a text that is not empty"),
+        ("{rule: true, reason: ''}", "a reason is a text that is not empty"),
+        ("{rule: {rule: true}}", "a rule is true, false or an expression in quotes, not a mapping"),
+    ],
+)
+def test_a_reason_stands_beside_a_rule(rule: str, message: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        rules(f"event: {{a: {{publish: {rule}}}}}")
+    assert message in str(caught.value)
+
+
+def test_a_part_of_a_rule_can_be_asked_alone() -> None:
+    ruleset = rules("event: {'p/$x': {publish: \"data.a && ($x === 'b' || !user.id)\"}}")
+    found = ruleset.find(Action.EVENT_PUBLISH, "p/b")
+    assert found is not None
+    rule, variables = found
+    assert variables == {"x": "b"}
+    assert ruleset.evaluate(rule, somebody(), "p/b", Payload({"a": 1}), variables) is True
+    assert rule.tree is not None
+    texts = {}
+    todo = [rule.tree]
+    while todo:
+        node = todo.pop()
+        part = compile_expression(node, variables=rule.pattern.variables, action="publish", label="part")
+        value = ruleset.evaluate(rule, somebody(), "p/b", Payload({"a": 1}), variables, part=part)
+        texts[rule.text[node.start : node.end]] = value
+        todo.extend(children(node))
+    assert texts == {
+        "data.a && ($x === 'b' || !user.id)": True,
+        "data.a": 1,
+        "data": {"a": 1},
+        "$x === 'b' || !user.id": True,
+        "$x === 'b'": True,
+        "$x": "b",
+        "'b'": "b",
+        "!user.id": False,
+        "user.id": "egon",
+    }
+    assert ruleset.find(Action.EVENT_PUBLISH, "q") is None
