@@ -42,13 +42,15 @@ class RemoteProtocolError(RouterError):
 class Refused(RouterError):
     """A well-formed request was not granted.
 
-    ``code`` is a number of :mod:`trio_router.protocols.codes`, which also knows whether trying again helps.
+    ``code`` is a number of :mod:`trio_router.protocols.codes`, which also knows whether trying again helps. ``decision``
+    is the id under which an administrator finds why ("" if it was no decision of the rules).
     """
 
-    def __init__(self, code: int, detail: str = "") -> None:
+    def __init__(self, code: int, detail: str = "", *, decision: str = "") -> None:
         super().__init__(code, detail)
         self.code = int(code)
         self.detail = detail
+        self.decision = decision
 
 
 @attrs.frozen

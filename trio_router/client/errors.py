@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from trio_router.errors import RouterError
 from trio_router.protocols import messages
-from trio_router.protocols.codes import LOGIN_UNAVAILABLE, error
+from trio_router.protocols.codes import DENIED, LOGIN_UNAVAILABLE, RULE_FAILED, error
 from trio_router.protocols.native.client_codec import ToldFailed, ToldRevoked
 
 
@@ -55,7 +55,8 @@ class RequestRefused(ClientError):
     """The router did not do what was asked. ``code``, ``slug`` and ``text`` are those of the protocol's error codes.
 
     ``detail`` says what is wrong and where; ``temporary`` whether the same request may succeed later; ``data`` is what a
-    provider (or a login strategy) sent along, or None.
+    provider (or a login strategy) sent along, or None. ``decision`` is the id by which an administrator finds why the rules
+    refused it, ``reason`` what the rules have to say to clients about it ("" if nothing).
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class RequestRefused(ClientError):
         verb: str = "",
         name: str = "",
         data: Any = None,
+        decision: str = "",
     ) -> None:
         known = error(code)
         self.code = code
@@ -79,7 +81,13 @@ class RequestRefused(ClientError):
         self.verb = verb
         self.name = name
         self.data = data
+        self.decision = decision
         super().__init__(f"{self.text} ({self.slug})" + (f": {detail}" if detail else ""))
+
+    @property
+    def reason(self) -> str:
+        """The text the deciding rule has for clients, or ""."""
+        return self.detail if self.code in {DENIED, RULE_FAILED} else ""
 
 
 class LoginRefused(RequestRefused):
@@ -124,7 +132,9 @@ def login_refused(failed: messages.Failed) -> LoginRefused:
 def right_revoked(revoked: messages.Revoked) -> RequestRefused:
     """The exception for a standing right that was taken away."""
     told = revoked if isinstance(revoked, ToldRevoked) else ToldRevoked(revoked.verb, revoked.name, revoked.code)
-    return RequestRefused(told.code, told.error, told.text, told.detail, verb=told.verb, name=told.name)
+    return RequestRefused(
+        told.code, told.error, told.text, told.detail, verb=told.verb, name=told.name, decision=revoked.decision
+    )
 
 
 Refusal = TypeVar("Refusal", bound=RequestRefused)
@@ -141,4 +151,5 @@ def _made(cls: type[Refusal], failed: messages.Failed) -> Refusal:
         verb=failed.verb,
         name=failed.name,
         data=failed.data.value,
+        decision=failed.decision,
     )

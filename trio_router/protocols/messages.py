@@ -183,7 +183,8 @@ class Failed(Message, frozen=True):
     """A request was not carried out. ``code`` is a number of ``codes``; ``detail`` says what is wrong and where.
 
     ``verb`` and ``name`` repeat what was asked where it has no id. ``data`` is a provider's own error value,
-    or the clientData a strategy gave with a denial.
+    or the clientData a strategy gave with a denial. ``decision`` is the id of the decision that refused the request: an
+    administrator finds the reason by it; ``detail`` is then the text the rule has for clients, if any.
     """
 
     code: int
@@ -192,6 +193,7 @@ class Failed(Message, frozen=True):
     verb: str = ""
     name: str = ""
     data: Payload = ABSENT
+    decision: str = ""
 
 
 class Publisher(msgspec.Struct, frozen=True):
@@ -253,12 +255,16 @@ class PresenceChange(Message, frozen=True):
 
 
 class Revoked(Message, frozen=True):
-    """A standing right ended: the session no longer has this subscription, offer or presence subscription."""
+    """A standing right ended: the session no longer has this subscription, offer or presence subscription.
+
+    ``decision`` is the id of the decision that ended it, ``detail`` the text the rule has for clients, if any.
+    """
 
     verb: str
     name: str
     code: int
     detail: str = ""
+    decision: str = ""
 
 
 class Pong(Message, frozen=True):

@@ -106,7 +106,7 @@ class Core:
         ):
             for name, decision in lost:
                 refused = refusal(action, decision)
-                session.peer.revoked(verb, name, refused.code, refused.detail)
+                session.peer.revoked(verb, name, refused.code, refused.detail, refused.decision)
         return len(subscriptions) + len(offers) + len(watches)
 
     def _may_subscribe(self, session: Session, channel: str) -> Decision:

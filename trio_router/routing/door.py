@@ -4,8 +4,9 @@ The door knows names and the rules in force, nothing about sessions, channels or
 is not canonical (T25) and the router's own namespaces (T26) before any rule is asked, so no rules file can open
 them. Rules are immutable and swapped whole: a decision is made by the old ones or the new ones.
 
-Only a decision that says so allows, and the client learns a code and at most a text about its own spelling of the
-name; what a rule says, or where it stands, is for administrators.
+Only a decision that says so allows, and the client learns a code, the decision's id, and at most a text: about its own
+spelling of the name, or the one that the rule has for it (``reason:``). What a rule says, or where it stands, is for
+administrators, who find it by the id.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
+from trio_router.routing.decisions import DecisionBook, Recorded
 
 CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
 
@@ -43,9 +45,11 @@ _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
 class Door:
     """Who may do what, by the rules in force. One door serves every entrance of an app."""
 
-    def __init__(self, rules: Ruleset, metrics: Metrics | None = None) -> None:
+    def __init__(self, rules: Ruleset, metrics: Metrics | None = None, book: DecisionBook | None = None) -> None:
         self._rules = rules
         self._metrics = metrics
+        self._book = book
+        self._allowed_too = book is not None and book.allowed_too
         self._counters: dict[tuple[Action, Reason], Counter] = {}
 
     @property
@@ -57,14 +61,19 @@ class Door:
         """From now on ``rules`` decide. What already stands is decided again by ``Core.reconsider``."""
         self._rules = rules
 
-    def authorize(self, identity: Identity, action: Action, name: str, data: Payload = ABSENT) -> Decision:
+    def authorize(
+        self, identity: Identity, action: Action, name: str, data: Payload = ABSENT, *, told: bool = True
+    ) -> Decision:
         """Whether ``identity`` may do ``action`` on exactly ``name``; ``data`` is what it sends along.
 
-        ``name`` is a channel, a procedure, a record or a user's id, as the action's section wants it.
+        ``name`` is a channel, a procedure, a record or a user's id, as the action's section wants it. ``told``: the
+        identity learns of the decision. With a book, a denial comes back as ``Recorded``.
         """
         fault = _fault(_SECTIONS[action], name, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
+        if self._book is not None and (self._allowed_too or not decision.allowed):
+            return self._book.record(self._rules, identity, action, name, data, decision, told=told)
         return decision
 
     def authorize_pattern(self, identity: Identity, action: Action, pattern: str) -> Decision:
@@ -72,6 +81,8 @@ class Door:
         fault = _fault(_SECTIONS[action], pattern, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
+        if self._book is not None and (self._allowed_too or not decision.allowed):
+            return self._book.record(self._rules, identity, action, pattern, ABSENT, decision, wildcard=True)
         return decision
 
     def _note(self, action: Action, decision: Decision) -> None:
@@ -86,12 +97,19 @@ class Door:
 def refusal(action: Action, decision: Decision) -> Refused:
     """What the client is told about a decision that does not allow.
 
-    The detail of an invalid name is the door's own text about the spelling; that of a rule stays here.
+    The detail of an invalid name is the door's own text about the spelling. Of a rule it is the text that the rule has for
+    clients; what the rule says stays here.
     """
     code = _CODES.get(decision.reason, codes.DENIED)
+    number = decision.id if isinstance(decision, Recorded) else ""
     if decision.reason is Reason.INVALID_NAME and decision.detail:
-        return Refused(code, f"{_FIELDS[_SECTIONS[action]]}: {decision.detail}")
-    return Refused(code)
+        return Refused(code, f"{_FIELDS[_SECTIONS[action]]}: {decision.detail}", decision=number)
+    return Refused(code, decision.reason_text, decision=number)
+
+
+def spelling_fault(action: Action, name: str, *, wildcards: bool) -> Decision | None:
+    """The denial that ``name`` earns at the door, before any rule is asked; None if the rules decide."""
+    return _fault(_SECTIONS[action], name, wildcards=wildcards)
 
 
 @functools.lru_cache(maxsize=CHECKED_NAMES)

@@ -67,8 +67,8 @@ class Peer(Protocol):
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         """A session of a user it watches came or went."""
 
-    def revoked(self, verb: str, name: str, code: int, detail: str = "") -> None:
-        """A standing right was taken away: ``verb`` is subscribe, provide or presence_subscribe."""
+    def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
+        """A standing right was taken away: ``verb`` is subscribe, provide or presence_subscribe; ``decision`` its id."""
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """End the connection. ``retry_after`` is in seconds."""

@@ -144,7 +144,7 @@ class Presence:
             peer.presence(user, change, sessions)
 
     def _may_see(self, session: Session, user: str) -> bool:
-        return self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user).allowed
+        return self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user, told=False).allowed
 
     def _decide(self, session: Session, users: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """The names that are allowed and those that are denied; each name is decided once, however often it stands there."""

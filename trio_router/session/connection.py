@@ -104,9 +104,16 @@ class Connection:
         except Refused as refused:
             request_id = getattr(message, "id", None)
             if request_id is None:  # nothing to match the error by: say what it is about
-                self._fail(refused.code, None, refused.detail, verb=verb, name=name(message))
+                self._fail(
+                    refused.code,
+                    None,
+                    refused.detail,
+                    verb=verb,
+                    name=name(message),
+                    decision=refused.decision,
+                )
             else:
-                self._fail(refused.code, request_id, refused.detail)
+                self._fail(refused.code, request_id, refused.detail, decision=refused.decision)
 
     # ---- verbs ------------------------------------------------------------------------------------------------
 
@@ -214,8 +221,8 @@ class Connection:
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         self._tell(messages.PresenceChange(user, change, sessions))
 
-    def revoked(self, verb: str, name: str, code: int, detail: str = "") -> None:
-        self._tell(messages.Revoked(verb, name, code, detail))
+    def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
+        self._tell(messages.Revoked(verb, name, code, detail, decision))
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         self._ending.end(code, retry_after=retry_after)
@@ -242,9 +249,10 @@ class Connection:
         verb: str = "",
         name: str = "",
         data: Payload = ABSENT,
+        decision: str = "",
     ) -> None:
         self._metrics.errors.labels(codes.error(code).slug).inc()
-        self._tell(messages.Failed(code, request_id, detail, verb, name, data))
+        self._tell(messages.Failed(code, request_id, detail, verb, name, data, decision))
 
     def _fault(self, error: Exception) -> None:
         self._log.error("session_failed", **where(error))

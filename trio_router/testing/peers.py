@@ -46,8 +46,8 @@ class RecordingPeer:
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         self.told.append(("presence", user, change, sessions))
 
-    def revoked(self, verb: str, name: str, code: int, detail: str = "") -> None:
-        self.told.append(("revoked", verb, name, code, detail))
+    def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
+        self.told.append(("revoked", verb, name, code, detail, *([decision] if decision else [])))
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         self.told.append(("close", code, retry_after))

@@ -10,7 +10,7 @@ from trio_router.audit.chain import GENESIS, MAX_LINE, BrokenLine, Link, seal, u
 
 FIELDS = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"])).filter(lambda key: key not in {"seq", "prev", "hash"}),
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
     max_size=6,
 )
 
