@@ -255,6 +255,23 @@ def fixed_variables(pattern: Pattern, wildcard: Pattern) -> dict[str, str]:
     return fixed
 
 
+def segments_of_variables(pattern: Pattern) -> tuple[int, ...] | None:
+    """Which segment of a name each variable stands for, counted from 0; None if that differs from name to name.
+
+    It does not for a variable that fills a segment of the pattern, with no ``*`` in or before it: every earlier segment
+    of the pattern takes exactly one of the name. So for a name that matches, this is what :meth:`Pattern.match` binds.
+    """
+    found = []
+    for number, segment in enumerate(pattern.text.split("/")):
+        if "*" in segment:
+            break
+        if segment.startswith("$"):
+            found.append(number)
+    variables = pattern.variables
+    parts = pattern.text.split("/")
+    return tuple(found) if tuple(parts[number][1:] for number in found) == variables else None
+
+
 def _tokens(text: str, *, variables: bool) -> list[Token]:
     if not text:
         raise PatternError("the pattern is empty")

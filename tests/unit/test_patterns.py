@@ -9,7 +9,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trio_router.names import InvalidName, check_user_id
-from trio_router.patterns import MAX_STARS, Overlap, Pattern, PatternError, covers, fixed_variables, overlaps
+from trio_router.patterns import (
+    MAX_STARS,
+    Overlap,
+    Pattern,
+    PatternError,
+    covers,
+    fixed_variables,
+    overlaps,
+    segments_of_variables,
+)
 
 ALPHABET = "a-/"
 NAMES = ["".join(letters) for size in range(6) for letters in product(ALPHABET, repeat=size)]
@@ -254,3 +263,32 @@ def test_a_fixed_variable_is_the_same_in_every_name_of_the_wildcard(pattern: str
 )
 def test_fixed_variables(pattern: str, wildcard: str, fixed: dict[str, str]) -> None:
     assert fixed_variables(rule(pattern), Pattern.parse(wildcard)) == fixed
+
+
+@settings(deadline=None, max_examples=300)
+@given(rule_patterns(), st.text(alphabet="ab/", min_size=1, max_size=9))
+def test_the_segment_of_a_variable_is_what_matching_binds(text: str, name: str) -> None:
+    pattern = rule(text)
+    segments = segments_of_variables(pattern)
+    bound = pattern.match(name)
+    if segments is not None and bound is not None:
+        assert [name.split("/")[number] for number in segments] == list(bound.values())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "segments"),
+    [
+        ("a", ()),
+        ("a/*", ()),
+        ("a/$x", (1,)),
+        ("$x/b/$y/*", (0, 2)),
+        ("$x/b-$y", None),
+        ("$x$y/b", None),
+        ("$x-a/b", None),
+        ("*/$x", None),
+        ("$x/*/$y", None),
+        ("$x/a*/$y", None),
+    ],
+)
+def test_the_segments_of_variables(pattern: str, segments: tuple[int, ...] | None) -> None:
+    assert segments_of_variables(rule(pattern)) == segments

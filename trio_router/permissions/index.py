@@ -22,48 +22,13 @@ takes anything away, for names and for wildcards alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-from trio_router.patterns import Overlap, Pattern, covers, fixed_variables
-from trio_router.permissions.compiler import Evaluate
-from trio_router.permissions.decision import Decision, Reason, RuleRef
-from trio_router.permissions.syntax import Name, Node, PatternVariable, children
-
-
-@attrs.frozen(eq=False)
-class Rule:
-    """One pattern's rule for one action: a boolean (``evaluate`` is None) or an expression."""
-
-    pattern: Pattern
-    ref: RuleRef
-    order: int
-    constant: bool = False
-    tree: Node | None = None
-    evaluate: Evaluate | None = None
-    allowed: Decision = attrs.field(init=False)
-    refused: Decision = attrs.field(init=False)
-    names: frozenset[str] = attrs.field(init=False)
-    """``data``, ``name``, ``now``, ``action`` and ``$variables`` that the expression reads."""
-
-    @allowed.default
-    def _allowed(self) -> Decision:
-        return Decision(True, Reason.ALLOWED, self.ref)
-
-    @refused.default
-    def _refused(self) -> Decision:
-        return Decision(False, Reason.RULE_FALSE, self.ref)
-
-    @names.default
-    def _names(self) -> frozenset[str]:
-        return frozenset(_names_in(self.tree)) if self.tree is not None else frozenset()
-
-    @property
-    def rank(self) -> tuple[bool, int, int, int, int]:
-        """Orders rules by how specific they are; the greater one wins."""
-        pattern = self.pattern
-        return (pattern.is_literal, pattern.literal_length, -pattern.stars, len(pattern.variables), self.order)
+from trio_router.patterns import Overlap, Pattern, covers, fixed_variables, segments_of_variables
+from trio_router.permissions.rule import Rule
+from trio_router.permissions.trie import NONE, PatternTrie
 
 
 @attrs.frozen
@@ -80,34 +45,29 @@ class RuleIndex:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._ranked = sorted(rules, key=lambda rule: rule.rank, reverse=True)
-        self._literal = {rule.pattern.text: rule for rule in self._ranked if rule.pattern.is_literal}
-        self._position = {id(rule): position for position, rule in enumerate(self._ranked)}
-        self._buckets: dict[str, list[Rule]] = {}
-        for rule in self._ranked:
-            if not rule.pattern.is_literal:
-                self._buckets.setdefault(rule.pattern.prefix, []).append(rule)
-        self._lengths = sorted({len(prefix) for prefix in self._buckets}, reverse=True)
+        self._literal = {rule.pattern.text: rule for rule in reversed(self._ranked) if rule.pattern.is_literal}
+        self._trie = PatternTrie(rule.pattern for rule in self._ranked)
+        known: dict[tuple[int, ...], tuple[int, ...]] = {}  # many rules, few different answers
+        places = (segments_of_variables(rule.pattern) for rule in self._ranked)
+        self._segments = [place if place is None else known.setdefault(place, place) for place in places]
 
     def find(self, name: str) -> tuple[Rule, tuple[str, ...]] | None:
         """The rule that applies to ``name`` and what its variables stand for, in their order; or None."""
         rule = self._literal.get(name)
         if rule is not None:
             return rule, ()
-        best = len(self._ranked)
-        bound: Mapping[str, str] = {}
-        for size in self._lengths:
-            for candidate in self._buckets.get(name[:size], ()):
-                position = self._position[id(candidate)]
-                if position >= best:
-                    break
-                match = candidate.pattern.match(name)
-                if match is not None:
-                    best, bound = position, match
-                    break
-        if best == len(self._ranked):
+        rank = self._trie.find(name)
+        if rank == NONE:
             return None
-        rule = self._ranked[best]
-        return rule, tuple(bound[variable] for variable in rule.pattern.variables)
+        rule = self._ranked[rank]
+        segments = self._segments[rank]
+        if segments is None:
+            bound = rule.pattern.match(name) or {}
+            return rule, tuple([bound[variable] for variable in rule.pattern.variables])
+        if not segments:
+            return rule, ()
+        parts = name.split("/")
+        return rule, tuple([parts[number] for number in segments])
 
     def reach(self, wildcard: Pattern) -> Iterator[Reach]:
         """The rules that may apply to some name of ``wildcard``, most specific first.
@@ -115,19 +75,9 @@ class RuleIndex:
         Ends with the first one that covers the wildcard: any rule after it is less specific than one that matches
         every name of the wildcard, so it applies to none of them.
         """
-        overlap = Overlap(wildcard)
-        for rule in self._ranked:
-            if overlap(rule.pattern):
-                covering = covers(rule.pattern, wildcard)
-                yield Reach(rule, fixed_variables(rule.pattern, wildcard), covering)
-                if covering:
-                    return
-
-
-def _names_in(node: Node) -> Iterator[str]:
-    if isinstance(node, Name):
-        yield node.name
-    elif isinstance(node, PatternVariable):
-        yield "$" + node.name
-    for child in children(node):
-        yield from _names_in(child)
+        for rank in self._trie.overlapping(Overlap(wildcard)):
+            rule = self._ranked[rank]
+            covering = covers(rule.pattern, wildcard)
+            yield Reach(rule, fixed_variables(rule.pattern, wildcard), covering)
+            if covering:
+                return
