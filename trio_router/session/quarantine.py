@@ -26,6 +26,7 @@ from trio_router.protocols import codes, messages
 from trio_router.protocols.native.machine import ServerMachine
 from trio_router.session.ending import SessionEnd
 from trio_router.session.link import Link, LinkClosed
+from trio_router.session.turns import Turns
 from trio_router.session.wire import Wire
 
 UNAVAILABLE: Final = 10
@@ -55,6 +56,7 @@ class Quarantine:
         machine: ServerMachine,
         limits: Limits,
         metrics: Metrics,
+        turns: Turns,
     ) -> None:
         self._link = link
         self._session_id = session_id
@@ -64,6 +66,7 @@ class Quarantine:
         self._machine = machine
         self._limits = limits
         self._metrics = metrics
+        self._turns = turns
         self._invalid = 0
         self._login_id = ""
         self._replied: trio.Event | None = None  # while a strategy's challenge waits for its answer
@@ -173,6 +176,7 @@ class Quarantine:
         outcome = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, ended, nursery.cancel_scope)
+            await self._turns.take()
             outcome = await self._chain.login(request, self._ask)
             nursery.cancel_scope.cancel()
         if ended or outcome is None:

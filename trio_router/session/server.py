@@ -35,6 +35,7 @@ from trio_router.session.firewall import contain
 from trio_router.session.keepalive import Keepalive
 from trio_router.session.link import Link, LinkClosed
 from trio_router.session.quarantine import Admitted, Quarantine
+from trio_router.session.turns import Turns
 from trio_router.session.wire import NativeWire, Wire
 
 SAID_FIRST: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
@@ -85,6 +86,7 @@ class SessionServer:
         self._expiry = Expiry(timers, clock)
         self._log = log
         self._jitter = jitter
+        self._turns = Turns()
         self._open: dict[str, Ending] = {}
         self._waiting = 0  # sessions in quarantine
         self._draining = False
@@ -155,6 +157,7 @@ class SessionServer:
             machine=machine,
             limits=self.limits,
             metrics=self._metrics,
+            turns=self._turns,
         )
         gauge = self._metrics.connections.labels("quarantine")
         self._waiting += 1
@@ -209,6 +212,7 @@ class SessionServer:
                 watched.cancel()
 
     async def _close(self, link: Link, end: _End, ending: Ending, wire: Wire) -> None:
+        await self._turns.take()
         code = end.code or codes.NORMAL
         retry_after = self._retry_after(code) if ending.retry_after is None else ending.retry_after
         if code.number >= 4000 or code.number in SAID_FIRST:

@@ -24,6 +24,7 @@ from trio_router.metrics import Metrics
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 from trio_router.session.firewall import contain
 from trio_router.session.link import Link, Upgrade
+from trio_router.session.turns import Turns
 from trio_router.transport.addresses import Addresses, TrustedProxies
 from trio_router.transport.admission import Admission
 from trio_router.transport.head import HeadEnded, HeadRefused, RequestHead, read_head, response
@@ -85,6 +86,7 @@ class Listener:
         self._metrics = metrics
         self._log = log
         self._accepting = trio.CancelScope()
+        self._turns = Turns()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept until :meth:`stop`, then return when the last connection has ended. Cancel to cut them all."""
@@ -233,6 +235,7 @@ class Listener:
             subprotocol=head.chosen_subprotocol(SUBPROTOCOLS),
         )
         handshake = Handshake(upgrade, key, head.rest)
+        await self._turns.take()
         if not await serve_websocket(stream, handshake, limits=policy.limits, deadline=deadline, handler=self._serve):
             self._count("handshake")
 
