@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import trio
+import trio.lowlevel
 import trio.testing
 
 from trio_router.session.turns import Turns
@@ -43,7 +44,7 @@ async def test_turns_come_in_the_order_of_arrival() -> None:
     async with trio.open_nursery() as nursery:
         for number in range(20):
             nursery.start_soon(step, number)
-            await trio.testing.wait_all_tasks_blocked() if number % 5 == 0 else await trio.sleep(0)
+            await trio.testing.wait_all_tasks_blocked() if number % 5 == 0 else await trio.lowlevel.checkpoint()
     assert passed == sorted(passed)
 
 
