@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ class CompiledRules:
     def __init__(self, text: str, rules: Mapping[Action, Iterable[Rule]], clock: Clock, records: Records) -> None:
         self._version = hashlib.sha256(text.encode()).hexdigest()
         made = {action: tuple(rules.get(action, ())) for action in Action}
+        self._by_action = made
         self._rules = tuple(sorted(itertools.chain.from_iterable(made.values()), key=lambda rule: rule.order))
         self._indexes = {action: RuleIndex(made[action]) for action in Action}
         self._no_rule = {action: Decision(False, Reason.NO_RULE) for action in Action}
@@ -55,6 +56,16 @@ class CompiledRules:
     def rules(self) -> tuple[Rule, ...]:
         """All rules, in the order of the file."""
         return self._rules
+
+    @property
+    def world(self) -> World:
+        """What the rules read beside the question."""
+        return self._world
+
+    def rules_of(self, section: str) -> tuple[Rule, ...]:
+        """All rules of a section, in the order of the file."""
+        found = (rules for action, rules in self._by_action.items() if action.section == section)
+        return tuple(sorted(itertools.chain.from_iterable(found), key=lambda rule: rule.order))
 
     def find(self, action: Action, name: str) -> tuple[Rule, dict[str, str]] | None:
         """The rule that applies to ``name``, with what the variables of its pattern stand for; None if there is none.
@@ -132,6 +143,17 @@ class CompiledRules:
             return Decision(False, Reason.NOT_PROVABLE, detail="no single rule covers every name of the wildcard")
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
             return _failed(rule, error)
+
+    def reached(self, who: Identity, action: Action, pattern: str) -> Iterator[tuple[Reach, Decision]]:
+        """The rules that ``decide_pattern`` asks, each with what it says to all names it reaches; ends where that ends."""
+        wildcard = _checked_wildcard(action, pattern)
+        if wildcard is None:
+            return
+        for reach in self._indexes[action].reach(wildcard):
+            decision = self._decide_reach(who, reach)
+            yield reach, decision
+            if reach.covers or not decision.allowed:
+                return
 
     def _decide_reach(self, who: Identity, reach: Reach) -> Decision:
         rule = reach.rule
