@@ -1,0 +1,220 @@
+"""One way to write a rules file: comments stay, the meaning stays, and doing it twice changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trio_router.errors import RuleError
+from trio_router.permissions.formatting import format_rules
+from trio_router.permissions.layout import broken, lay_out
+
+ROOT = Path(__file__).parents[3]
+
+WRITTEN = """\
+# top of file
+
+# about rpc
+rpc:
+    "add":   # adding
+       request: "typeof data.a===\\"number\\"&&data.b<3"
+       # provide: true
+
+event:
+  news/*:
+    # who reads
+    subscribe: true
+
+
+    publish: "user.data.role === 'editor' && data.title.length <= 80 && user.data.shop === 'x' && data.a <= 80" # long
+  "a/$b": {publish: {rule: "!  data.x", reason: "no it's"}, subscribe: false}
+  # after a
+# the end
+"""
+FORMATTED = """\
+# top of file
+
+event:
+  "news/*":
+    # who reads
+    subscribe: true
+
+    publish: >-  # long
+      user.data.role === 'editor'
+      && data.title.length <= 80
+      && user.data.shop === 'x'
+      && data.a <= 80
+  "a/$b":
+    publish:
+      rule: "!data.x"
+      reason: "no it's"
+    subscribe: false
+  # after a
+
+# about rpc
+rpc:
+  "add":  # adding
+    request: "typeof data.a === 'number' && data.b < 3"
+    # provide: true
+
+# the end
+"""
+
+
+def test_a_file_is_written_in_the_one_way() -> None:
+    assert format_rules(WRITTEN, "rules.yml") == FORMATTED
+    assert format_rules(FORMATTED, "rules.yml") == FORMATTED
+
+
+@pytest.mark.parametrize(
+    ("written", "laid_out"),
+    [
+        ("a===b", "a === b"),
+        ("!  ( a&&b )||c", "!(a && b) || c"),
+        ('data . x [ 0 ] [ "k" ]', "data.x[0]['k']"),
+        ("""data.x === "it's" """, """data.x === "it's\""""),
+        ('data.x === "\\n"', 'data.x === "\\n"'),
+        ("typeof  data==='string'", "typeof data === 'string'"),
+        ("typeof(data)==='string'", "typeof (data) === 'string'"),
+        ("data.x>-1&&- 1<data.y", "data.x > -1 && -1 < data.y"),
+        ("- -data.x", "- -data.x"),
+        ("data.x- -1", "data.x - -1"),
+        ("data.x?1:2", "data.x ? 1 : 2"),
+        ("data.x?.5:.3", "data.x ? .5 : .3"),
+        ("data?.x??null", "data?.x ?? null"),
+        ("data.x.indexOf( 'a','b' )", "data.x.indexOf('a', 'b')"),
+        ("/a b\\/[/]/i.test(data.x)", "/a b\\/[/]/i.test(data.x)"),
+        ("data.a/data.b/2", "data.a / data.b / 2"),
+        ("`a  ${ data.x+`}` }`+1", "`a  ${ data.x+`}` }` + 1"),
+        ("['a','b'].includes( user.id )", "['a', 'b'].includes(user.id)"),
+        ("'a'in data", "'a' in data"),
+        ("1e+5<data.n", "1e+5 < data.n"),
+        ("_('a/'+data.id).n>0", "_('a/' + data.id).n > 0"),
+    ],
+)
+def test_one_spacing(written: str, laid_out: str) -> None:
+    assert lay_out(written) == laid_out
+    assert lay_out(laid_out) == laid_out
+
+
+@given(st.text(alphabet="ab$1. \t()[]!=&|<>+-*/%?:,'\"`\\{}", max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_laid_out_comes_to_rest(text: str) -> None:
+    once = lay_out(text)
+    assert "".join(once.split()).replace('"', "'") == "".join(text.split()).replace('"', "'")
+    broken(once)
+
+
+def test_a_long_expression_is_broken_at_what_binds_least() -> None:
+    assert broken("a && (b || c) || d && e") == ["a && (b || c)", "|| d && e"]
+    assert broken("a ? b && c : d") == ["a", "? b && c", ": d"]
+    assert broken("a.includes(b && c)") == ["a.includes(b && c)"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "data.x === 'a\"b'",
+        "data.x === \"it's\" && data.y === '\"'",
+        "data.x === '\\\\d' && data.y === '\\u00e9'",
+        "data.x === '  two  spaces  ' && " + " && ".join(f"data.key{n} === 'a value'" for n in range(9)),
+        "data.x === '#' || data.y === ': '",
+    ],
+)
+def test_quotes_and_special_letters_keep_their_meaning(rule: str) -> None:
+    text = json.dumps({"event": {"a/$b": {"publish": rule}}})
+    once = format_rules(text, "rules.yml")
+    assert format_rules(once, "rules.yml") == once
+
+
+def test_comments_in_odd_places() -> None:
+    text = """\
+event: # one
+  # two
+  a: # three
+    # four
+
+    publish: # five
+      true # six
+    # seven
+    subscribe: | # eight
+      user.id === 'a'
+      # no comment
+        # neither
+# nine
+# ten
+presence:
+  # eleven
+  "*":
+    allow: true
+  # twelve
+
+  # thirteen
+"""
+    text = text.replace("      # no comment\n        # neither\n", "")
+    once = format_rules(text, "rules.yml")
+    assert format_rules(once, "rules.yml") == once
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    for word in words.split():
+        assert once.count(f"# {word}\n") == 1
+    assert "  # thirteen" in once
+    assert "# nine\n# ten\npresence:" in once
+
+
+def test_a_refused_file_is_not_formatted() -> None:
+    with pytest.raises(RuleError, match=r"rules\.yml:1:22: event \"a\" publish: unknown name dat"):
+        format_rules("event: {a: {publish: dat}}", "rules.yml")
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("examples/*/rules.yml"), *ROOT.glob("trio_router/cli/templates/rules.yml")]), ids=str
+)
+def test_every_rules_file_of_the_project_can_be_formatted(path: Path) -> None:
+    once = format_rules(path.read_text(), str(path))
+    assert format_rules(once, str(path)) == once
+
+
+COMMENTS = st.sampled_from(["", "# c", "  # c", "     # deep", "    # four"])
+RULES = st.sampled_from(
+    ["true", "false", "\"user.id==='a'\"", "{rule: user.isAuthenticated, reason: no}", ">\n      !data"]
+)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    lines: list[str] = []
+
+    def maybe() -> None:
+        for comment in draw(st.lists(COMMENTS, max_size=2)):
+            lines.append(comment)
+
+    for section, verbs in draw(
+        st.permutations([("event", ["publish"]), ("rpc", ["request"]), ("record", ["write", "read"])])
+    ):
+        maybe()
+        lines.append(f"{section}:{draw(st.sampled_from(['', ' # s']))}")
+        for pattern in draw(st.lists(st.sampled_from(["a", "b/*", "'c/$d'"]), min_size=1, unique=True)):
+            maybe()
+            lines.append(f"  {pattern}:")
+            for verb in verbs:
+                maybe()
+                rule = draw(RULES)
+                if verb == "read" and "data" in rule:
+                    rule = "true"
+                tail = "" if "\n" in rule else draw(st.sampled_from(["", " # t"]))
+                lines.append(f"    {verb}: {rule}{tail}")
+    maybe()
+    return "\n".join(lines) + "\n"
+
+
+@given(files())
+@settings(max_examples=100, deadline=None)
+def test_formatting_keeps_rules_and_comments_and_comes_to_rest(text: str) -> None:
+    # That the rules are the same is checked by the formatter itself, which refuses otherwise.
+    once = format_rules(text, "rules.yml")
+    assert format_rules(once, "rules.yml") == once
+    assert once.count("# ") == text.count("# ")
