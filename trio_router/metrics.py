@@ -39,6 +39,15 @@ class Metrics:
         self.decisions = Counter(
             "trio_router_decisions", "Decisions of the door.", ["action", "reason"], registry=self.registry
         )
+        self.decisions_dropped = Counter(
+            "trio_router_decisions_dropped", "Decisions that did not get into the decision log.", registry=self.registry
+        )
+        self.shadow_differences = Counter(
+            "trio_router_shadow_differences",
+            "Decisions that the shadow rules would make otherwise.",
+            ["action", "direction"],
+            registry=self.registry,
+        )  # direction: would_allow, would_deny, failed
         self.events = Counter("trio_router_events", "Events published.", registry=self.registry)
         self.deliveries = Counter("trio_router_deliveries", "Events handed to sessions.", registry=self.registry)
         self.calls = Counter("trio_router_calls", "Calls by how they ended.", ["outcome"], registry=self.registry)

@@ -11,7 +11,7 @@ import pytest
 
 from trio_router.config.load import NOT_KEYS, load_text
 from trio_router.config.reload import LIVE
-from trio_router.config.schema import Admin, Config, Listen, Log, LoginStep, Storage, Tls
+from trio_router.config.schema import Admin, Config, Decisions, Listen, Log, LoginStep, Storage, Tls
 from trio_router.limits import Limits
 from trio_router.secret import Secret
 
@@ -24,6 +24,7 @@ SECTIONS: dict[str, type] = {
     "admin": Admin,
     "storage": Storage,
     "log": Log,
+    "decisions": Decisions,
     "limits": Limits,
 }
 UNITS = {"size": "bytes", "timeout": "seconds", "interval": "seconds", "deadline": "seconds", "grace": "seconds"}

@@ -68,6 +68,10 @@ def check(
         rules = read_rules(config, clock)
     except ProblemsError as error:
         problems += error.problems
+    try:
+        read_shadow_rules(config, clock)
+    except ProblemsError as error:
+        problems += error.problems
     problems += _storage_problems(located)
     if config.listen.tls:
         problems += _tls_problems(located, config.listen.tls, clock)
@@ -83,6 +87,13 @@ def read_rules(config: Config, clock: Clock) -> Ruleset:
         RuleError: it is refused; nothing of it is in force.
     """
     return load_rules(read_text(config.rules, MAX_RULES), str(config.rules), clock=clock)
+
+
+def read_shadow_rules(config: Config, clock: Clock) -> Ruleset | None:
+    """The compiled shadow rules of ``config``; None if it has none. Raises as :func:`read_rules`."""
+    if config.shadow_rules is None:
+        return None
+    return load_rules(read_text(config.shadow_rules, MAX_RULES), str(config.shadow_rules), clock=clock)
 
 
 def unsafe(

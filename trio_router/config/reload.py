@@ -14,7 +14,7 @@ from trio_router.config.schema import Config
 from trio_router.secret import Secret
 
 LIVE: Final = frozenset(
-    {"rules", "login", "limits", "log", "login_deadline"}
+    {"rules", "shadow_rules", "login", "limits", "log", "login_deadline"}
     | {"listen.origins", "listen.require_origin", "listen.trusted_proxies"}
 )
 """What can change while the router runs: for new connections, logins and decisions. The rest waits for a restart."""

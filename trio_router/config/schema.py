@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from trio_router.limits import Limits
+from trio_router.permissions.redaction import check_path
 from trio_router.secret import Secret
 
 MIN_ADMIN_TOKEN: Final = 24
@@ -153,17 +154,50 @@ class Log:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+def _paths(_: object, __: object, value: list[str]) -> None:
+    for number, path in enumerate(value, 1):
+        try:
+            check_path(path)
+        except ValueError as error:
+            raise ValueError(f"entry {number}: {error}") from None
+
+
+def _count(_: object, __: object, value: int) -> None:
+    if value < 0:
+        raise ValueError("must not be negative")
+
+
+@attrs.frozen
+class Decisions:
+    """What is remembered of decisions, for administrators to ask why; and the decision log.
+
+    ``keep``: so many refused decisions (and as many allowed ones with ``log_allowed``), in at most ``memory`` bytes of data.
+    ``log``: the file of the decision log, None for none. ``redact``: dotted paths of values nobody is shown.
+    """
+
+    keep: int = attrs.field(default=1_000, validator=_count)
+    memory: int = attrs.field(default=16 * 1024 * 1024, validator=_count)
+    log: Path | None = None
+    log_allowed: bool = False
+    redact: list[str] = attrs.field(factory=list, validator=_paths)
+
+
 @attrs.frozen
 class Config:
-    """One router. ``base`` is the folder of the config file; ``rules`` is the rules file."""
+    """One router. ``base`` is the folder of the config file; ``rules`` is the rules file.
+
+    ``shadow_rules``: a second rules file that decides beside the first; differences are counted, nothing is enforced.
+    """
 
     rules: Path
     login: tuple[LoginStep, ...]
+    shadow_rules: Path | None = None
     listen: Listen = attrs.field(factory=Listen)
     admin: Admin | None = None
     storage: Storage = attrs.field(factory=Storage)
     limits: Limits = attrs.field(factory=Limits)
     log: Log = attrs.field(factory=Log)
+    decisions: Decisions = attrs.field(factory=Decisions)
     login_deadline: float = attrs.field(
         default=10.0, validator=_positive
     )  # seconds one login may take over all strategies

@@ -10,22 +10,27 @@ leaves from inside a callback all the same disturbs nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
+
+import attrs
 
 from trio_router.errors import LocalProtocolError
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
-from trio_router.permissions.decision import Action, Decision
+from trio_router.permissions.decision import Action, Decision, Ruleset
 from trio_router.protocols.codes import CloseCode
+from trio_router.routing import standing
 from trio_router.routing.door import Door, refusal
-from trio_router.routing.events import Events, is_pattern
+from trio_router.routing.events import Events
 from trio_router.routing.peer import Peer, Timers
 from trio_router.routing.presence import Presence
 from trio_router.routing.rpc import Rpc
 from trio_router.routing.session import Session
+from trio_router.routing.standing import Loss, Reconsideration
 
 
 class Core:
@@ -43,6 +48,7 @@ class Core:
         self.rpc = Rpc(timers, limits, metrics)
         self.presence = Presence(door, limits)
         self._sessions: dict[str, Session] = {}
+        self._reconsideration: Reconsideration | None = None
 
     def replace_limits(self, limits: Limits) -> None:
         """From now on ``limits`` bound what a session may hold; what it holds already stays."""
@@ -70,6 +76,8 @@ class Core:
         if self._sessions.get(session.id) is not session:
             return
         del self._sessions[session.id]
+        if self._reconsideration is not None:
+            self._reconsideration.forget(session)
         self.events.leave(session)
         self.rpc.leave(session)
         self.presence.leave(session)
@@ -86,36 +94,62 @@ class Core:
         told what it lost by ``peer.revoked``, with the code of the decision. Calls in progress at an offer that ended
         fail with PROVIDER_LOST; calls a session has made were granted one by one and are left to finish.
         """
-        ended = 0
-        for session in tuple(self._sessions.values()):
-            ended += self._reconsider(session)
-        return ended
+        return sum(self._end(standing.losses(self.door, session)) for session in tuple(self._sessions.values()))
 
-    def _reconsider(self, session: Session) -> int:
-        subscriptions = _denied(session.subscriptions, lambda name: self._may_subscribe(session, name))
-        offers = _denied(session.offers, lambda name: self._may_provide(session, name))
-        for channel, _ in subscriptions:
-            self.events.unsubscribe(session, channel)
-        for procedure, _ in offers:
-            self.rpc.revoke(session, procedure)
-        watches = self.presence.reconsider(session)
-        for action, verb, lost in (
-            (Action.EVENT_SUBSCRIBE, "subscribe", subscriptions),
-            (Action.RPC_PROVIDE, "provide", offers),
-            (Action.PRESENCE_ALLOW, "presence_subscribe", watches),
-        ):
-            for name, decision in lost:
-                refused = refusal(action, decision)
-                session.peer.revoked(verb, name, refused.code, refused.detail, refused.decision)
-        return len(subscriptions) + len(offers) + len(watches)
+    @contextmanager
+    def reconsidering(self, rules: Ruleset) -> Iterator[Reconsideration]:
+        """Decide every standing right by ``rules`` before they are in force, in slices, then :meth:`adopt` them.
 
-    def _may_subscribe(self, session: Session, channel: str) -> Decision:
-        if is_pattern(channel):
-            return self.door.authorize_pattern(session.identity, Action.EVENT_SUBSCRIBE, channel)
-        return self.door.authorize(session.identity, Action.EVENT_SUBSCRIBE, channel)
+        Within the block, new rights are noticed. So the moment of the change costs what the ended rights and those
+        that came during it cost, however many stand.
+        """
+        self._reconsideration = reconsideration = Reconsideration(rules, self._sessions.values())
+        try:
+            yield reconsideration
+        finally:
+            self._reconsideration = None
 
-    def _may_provide(self, session: Session, procedure: str) -> Decision:
-        return self.door.authorize(session.identity, Action.RPC_PROVIDE, procedure)
+    def adopt(self, reconsideration: Reconsideration) -> int:
+        """Put its rules in force and end what they do not allow, in one step; returns how many rights ended.
+
+        The guarantee of :meth:`reconsider` holds from the moment it returns. What is about to end is decided once more, by
+        the rules now in force, so that each ending is counted and recorded like any other decision.
+        """
+        found = reconsideration.finish()
+        self.door.replace_rules(reconsideration.rules)
+        return sum(self._end(self._confirmed(lost)) for lost in found)
+
+    def _confirmed(self, lost: Sequence[Loss]) -> list[Loss]:
+        """What of it still stands and is denied by the rules in force, with their decision."""
+        confirmed = []
+        for loss in lost:
+            if standing.holds(loss.session, loss.action, loss.name):
+                decision = standing.decide(self.door, loss.session, loss.action, loss.name)
+                if not decision.allowed:
+                    confirmed.append(attrs.evolve(loss, decision=decision))
+        return confirmed
+
+    def _end(self, lost: Sequence[Loss]) -> int:
+        """End rights of one session, then tell it. A session that leaves meanwhile has nothing left to end."""
+        ended = []
+        for loss in lost:
+            if not standing.holds(loss.session, loss.action, loss.name):
+                continue
+            if loss.action is Action.EVENT_SUBSCRIBE:
+                self.events.unsubscribe(loss.session, loss.name)
+            elif loss.action is Action.RPC_PROVIDE:
+                self.rpc.revoke(loss.session, loss.name)
+            else:
+                self.presence.revoke(loss.session, loss.name)
+            ended.append(loss)
+        for loss in ended:
+            refused = refusal(loss.action, loss.decision)
+            loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
+        return len(ended)
+
+    def _gained(self, session: Session) -> None:
+        if self._reconsideration is not None:
+            self._reconsideration.again(session)
 
     def _check(self, session: Session) -> None:
         if self._sessions.get(session.id) is not session:
@@ -126,8 +160,9 @@ class Core:
     def subscribe(self, session: Session, channel: str) -> None:
         """Receive the events of ``channel``, a name or a pattern. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
         self._check(session)
-        _grant(Action.EVENT_SUBSCRIBE, self._may_subscribe(session, channel))
+        _grant(Action.EVENT_SUBSCRIBE, standing.decide(self.door, session, Action.EVENT_SUBSCRIBE, channel))
         self.events.subscribe(session, channel)
+        self._gained(session)
 
     def unsubscribe(self, session: Session, channel: str) -> None:
         """Stop; ``channel`` is spelled as it was subscribed. NOT_SUBSCRIBED."""
@@ -159,8 +194,9 @@ class Core:
     def provide(self, session: Session, procedure: str, concurrency: int | None = None) -> None:
         """Offer to answer calls, ``concurrency`` at a time. ALREADY_PROVIDED, LIMIT_REACHED, INVALID_MESSAGE."""
         self._check(session)
-        _grant(Action.RPC_PROVIDE, self._may_provide(session, procedure))
+        _grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure))
         self.rpc.provide(session, procedure, concurrency)
+        self._gained(session)
 
     def unprovide(self, session: Session, procedure: str) -> None:
         """Withdraw the offer; calls in progress may still be answered. NOT_PROVIDED."""
@@ -211,7 +247,9 @@ class Core:
     def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> tuple[str, ...]:
         """Watch users (None: everybody it may see); returns the denied names. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
         self._check(session)
-        return self.presence.subscribe(session, users)
+        denied = self.presence.subscribe(session, users)
+        self._gained(session)
+        return denied
 
     def presence_unsubscribe(self, session: Session, users: Sequence[str] | None) -> None:
         """Stop watching. NOT_SUBSCRIBED, LIMIT_REACHED."""
@@ -222,8 +260,3 @@ class Core:
 def _grant(action: Action, decision: Decision) -> None:
     if not decision.allowed:
         raise refusal(action, decision)
-
-
-def _denied(names: Mapping[str, object], decide: Callable[[str], Decision]) -> list[tuple[str, Decision]]:
-    decisions = [(name, decide(name)) for name in names]
-    return [(name, decision) for name, decision in decisions if not decision.allowed]

@@ -25,6 +25,7 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
 from trio_router.routing.decisions import DecisionBook, Recorded
+from trio_router.routing.shadow import Shadow
 
 CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
 
@@ -50,6 +51,7 @@ class Door:
         self._metrics = metrics
         self._book = book
         self._allowed_too = book is not None and book.allowed_too
+        self._shadow: Shadow | None = None
         self._counters: dict[tuple[Action, Reason], Counter] = {}
 
     @property
@@ -60,6 +62,10 @@ class Door:
     def replace_rules(self, rules: Ruleset) -> None:
         """From now on ``rules`` decide. What already stands is decided again by ``Core.reconsider``."""
         self._rules = rules
+
+    def replace_shadow(self, shadow: Shadow | None) -> None:
+        """From now on ``shadow`` compares what its rules would say of each decision that rules make; None: nobody does."""
+        self._shadow = shadow
 
     def authorize(
         self, identity: Identity, action: Action, name: str, data: Payload = ABSENT, *, told: bool = True
@@ -72,6 +78,8 @@ class Door:
         fault = _fault(_SECTIONS[action], name, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
+        if self._shadow is not None and fault is None:
+            self._shadow.compare(identity, action, name, data, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
             return self._book.record(self._rules, identity, action, name, data, decision, told=told)
         return decision
@@ -81,6 +89,8 @@ class Door:
         fault = _fault(_SECTIONS[action], pattern, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
+        if self._shadow is not None and fault is None:
+            self._shadow.compare_pattern(identity, action, pattern, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
             return self._book.record(self._rules, identity, action, pattern, ABSENT, decision, wildcard=True)
         return decision

@@ -15,7 +15,7 @@ from typing import Literal
 
 from trio_router.errors import Refused
 from trio_router.limits import Limits
-from trio_router.permissions.decision import Action, Decision, Reason
+from trio_router.permissions.decision import Action, Reason
 from trio_router.protocols import codes
 from trio_router.routing.door import Door, refusal
 from trio_router.routing.session import Session
@@ -119,18 +119,9 @@ class Presence:
             raise Refused(codes.NOT_SUBSCRIBED)
         self._forget(session, watched)
 
-    def reconsider(self, session: Session) -> list[tuple[str, Decision]]:
-        """Decide the named watches of ``session`` again and end those that are not allowed any more.
-
-        Watching everybody is no right of its own and stays: each name is decided when it is told.
-        """
-        lost = []
-        for user in session.watches:
-            decision = self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user)
-            if not decision.allowed:
-                lost.append((user, decision))
-        self._forget(session, [user for user, _ in lost])
-        return lost
+    def revoke(self, session: Session, user: str) -> None:
+        """End the watch of one named user that is not allowed any more (T33)."""
+        self._forget(session, [user])
 
     # ---- inside ---------------------------------------------------------------------------------------------
 

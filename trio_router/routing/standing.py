@@ -1,0 +1,109 @@
+"""What a session has standing (subscriptions, offers, presence watches), and how each of it is decided again.
+
+The one list of the kinds of standing rights, for whoever decides them again: in earnest, ahead of a reload, or to
+say what would end. Watching everybody is no right of its own: each name is decided when it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import attrs
+
+from trio_router.permissions.decision import Action, Decision, Ruleset
+from trio_router.routing.door import Door
+from trio_router.routing.events import is_pattern
+from trio_router.routing.session import Session
+
+VERBS: Final = {
+    Action.EVENT_SUBSCRIBE: "subscribe",
+    Action.RPC_PROVIDE: "provide",
+    Action.PRESENCE_ALLOW: "presence_subscribe",
+}
+"""The request that each standing right was got by."""
+
+
+@attrs.frozen
+class Loss:
+    """A standing right of ``session`` that ``decision`` does not allow. ``name`` is spelled as it was asked for."""
+
+    session: Session
+    action: Action
+    name: str
+    decision: Decision
+
+    @property
+    def verb(self) -> str:
+        return VERBS[self.action]
+
+
+def rights(session: Session) -> Iterator[tuple[Action, str]]:
+    """Every standing right as (action, name)."""
+    for channel in session.subscriptions:
+        yield Action.EVENT_SUBSCRIBE, channel
+    for procedure in session.offers:
+        yield Action.RPC_PROVIDE, procedure
+    for user in session.watches:
+        yield Action.PRESENCE_ALLOW, user
+
+
+def holds(session: Session, action: Action, name: str) -> bool:
+    """Whether ``session`` has this right standing."""
+    if action is Action.EVENT_SUBSCRIBE:
+        return name in session.subscriptions
+    return name in (session.offers if action is Action.RPC_PROVIDE else session.watches)
+
+
+def decide(door: Door, session: Session, action: Action, name: str) -> Decision:
+    """Whether ``session`` may have this right, by the rules of ``door``."""
+    if action is Action.EVENT_SUBSCRIBE and is_pattern(name):
+        return door.authorize_pattern(session.identity, action, name)
+    return door.authorize(session.identity, action, name)
+
+
+def losses(door: Door, session: Session) -> list[Loss]:
+    """What ``session`` has standing and may not have by the rules of ``door``."""
+    decisions = ((action, name, decide(door, session, action, name)) for action, name in rights(session))
+    return [Loss(session, action, name, decision) for action, name, decision in decisions if not decision.allowed]
+
+
+class Reconsideration:
+    """Decides the standing rights of many sessions by rules that are not in force yet, a slice at a time.
+
+    What it says of a right is the decision of the moment it was asked in. Sessions that get new rights meanwhile are
+    handed to :meth:`again`. Nothing is told, counted or recorded, and nothing ends.
+    """
+
+    def __init__(self, rules: Ruleset, sessions: Iterable[Session]) -> None:
+        self.rules = rules
+        self._door = Door(rules)
+        self._pending = dict.fromkeys(sessions)
+        self._found: dict[Session, list[Loss]] = {}
+
+    def advance(self, decisions: int) -> bool:
+        """Make about so many decisions (a session is finished once begun); False when none is left to make."""
+        while self._pending and decisions > 0:
+            session = next(iter(self._pending))
+            del self._pending[session]
+            self._found.pop(session, None)
+            found = losses(self._door, session)
+            if found:
+                self._found[session] = found
+            decisions -= 1 + len(session.subscriptions) + len(session.offers) + len(session.watches)
+        return bool(self._pending)
+
+    def again(self, session: Session) -> None:
+        """``session`` has a right that it may not have had when it was looked at."""
+        self._pending[session] = None
+
+    def forget(self, session: Session) -> None:
+        """``session`` has gone."""
+        self._pending.pop(session, None)
+        self._found.pop(session, None)
+
+    def finish(self) -> list[list[Loss]]:
+        """Make the decisions that are left, and give what would end, session by session."""
+        while self.advance(1_000_000):
+            pass
+        return list(self._found.values())
