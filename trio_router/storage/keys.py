@@ -1,0 +1,73 @@
+"""App keys: one small interface, a memory twin and an SQL twin behind it, one contract suite over both.
+
+A key belongs to one app and is named ``<app>.<key id>``. Its secrets can sign, so they are kept encrypted (the twin's business) and
+leave the store only as ``Secret``. Two secrets may be live at once while a key is rotated: the newest signs, both verify.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from trio_router.secret import Secret
+
+
+@attrs.frozen
+class Grants:
+    """What a key may do at most, whatever rules and tokens say; the upper bound of everything done with it."""
+
+    publish: bool = True  # to public channels
+    subscribe: bool = True
+    rpc: bool = True  # provide and call
+    presence: bool = True
+    issue: bool = True  # access tokens, over REST
+
+
+@attrs.frozen
+class KeyRecord:
+    """One app key. ``secrets`` are newest first, one or two. ``expires_old`` is when the older one ends (epoch seconds)."""
+
+    app: str
+    id: str
+    secrets: tuple[Secret, ...] = attrs.field(repr=False)
+    grants: Grants = attrs.field(factory=Grants)
+    label: str = ""
+    disabled: bool = False
+    created_at: float = 0.0
+    expires_old: float | None = None
+
+    @property
+    def name(self) -> str:
+        """``<app>.<key id>``, as clients and tokens write it."""
+        return f"{self.app}.{self.id}"
+
+
+class KeyExists(Exception):
+    """A key with this id is already there."""
+
+
+class KeyUnknown(Exception):
+    """There is no key with this id."""
+
+
+class KeyStore(Protocol):
+    """Keys of all apps; ``app`` is part of every look-up (T66). Every method may raise ``StorageUnavailable``."""
+
+    async def get(self, app: str, key_id: str) -> KeyRecord | None:
+        """The key, or None."""
+
+    async def add(self, key: KeyRecord) -> None:
+        """Store a new key. Raises ``KeyExists``."""
+
+    async def replace(self, key: KeyRecord) -> None:
+        """Store ``key`` in place of the one with its app and id. Raises ``KeyUnknown``."""
+
+    async def remove(self, app: str, key_id: str) -> None:
+        """Forget the key. Raises ``KeyUnknown``."""
+
+    async def list(self, app: str) -> list[KeyRecord]:
+        """All keys of the app, in order of id."""
+
+    async def aclose(self) -> None:
+        """Give back connections and threads."""
