@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from trio_router.grants import Grants
 from trio_router.names import check_user_id
 
 SESSION_ID_BYTES: Final = 18  # 144 random bits: at least 128 (T54), and 24 characters without padding
@@ -44,7 +45,12 @@ class User:
 
 @attrs.frozen
 class Identity:
-    """One logged-in session as the rules see it. ``expires_at`` is seconds since the epoch, or None."""
+    """One logged-in session as the rules see it. Times are seconds since the epoch, or None.
+
+    ``key`` is the id of the app key that opened the session, "" if none did; ``grants`` is what that key may do at most
+    (None: no key, no such bound). ``is_server`` holds for a program that proved the key's secret. ``token_id`` and
+    ``issued_at`` are those of the token it logged in with, for revocation.
+    """
 
     app: str
     session_id: str
@@ -52,3 +58,8 @@ class Identity:
     strategy: str = ""
     remote_address: str = ""
     expires_at: float | None = None
+    key: str = ""
+    grants: Grants | None = None
+    is_server: bool = False
+    token_id: str | None = None
+    issued_at: float | None = None

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
 
+from trio_router.grants import Grants
 from trio_router.identity import User
 
 INTERFACE_VERSION: Final = 1
@@ -46,13 +47,19 @@ class LoginRequest:
 class Accepted:
     """Logged in. ``client_data`` goes to the client; ``expires_at`` (seconds since the epoch) ends the session.
 
-    ``token_id`` names the credential for revocation (a JWT's ``jti``), where there is one.
+    ``token_id`` names the credential for revocation (a JWT's ``jti``), where there is one, and ``issued_at`` is when it was
+    issued. ``key`` is the id of the app key that was used, ``grants`` its upper bound, and ``is_server`` says that the
+    client proved the key's secret.
     """
 
     user: User
     client_data: Any = attrs.field(default=None, repr=False)
     expires_at: float | None = None
     token_id: str | None = None
+    issued_at: float | None = None
+    key: str = ""
+    grants: Grants | None = None
+    is_server: bool = False
 
 
 @attrs.frozen

@@ -123,6 +123,11 @@ class Quarantine:
             strategy=strategy,
             remote_address=self._link.upgrade.remote_address,
             expires_at=answer.expires_at,
+            key=answer.key,
+            grants=answer.grants,
+            is_server=answer.is_server,
+            token_id=answer.token_id,
+            issued_at=answer.issued_at,
         )
         welcome = messages.Welcome(
             id=login.id,

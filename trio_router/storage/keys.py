@@ -10,18 +10,8 @@ from typing import Protocol
 
 import attrs
 
+from trio_router.grants import Grants
 from trio_router.secret import Secret
-
-
-@attrs.frozen
-class Grants:
-    """What a key may do at most, whatever rules and tokens say; the upper bound of everything done with it."""
-
-    publish: bool = True  # to public channels
-    subscribe: bool = True
-    rpc: bool = True  # provide and call
-    presence: bool = True
-    issue: bool = True  # access tokens, over REST
 
 
 @attrs.frozen
