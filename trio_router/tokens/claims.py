@@ -27,7 +27,8 @@ SignedPayload = NewType("SignedPayload", Mapping[str, Any])
 class ClaimsPolicy:
     """What is asked of a token.
 
-    ``issuer`` must be its ``iss``; one member of ``audience`` must be (in) its ``aud``. ``leeway`` is how many seconds
+    ``issuer`` must be its ``iss``; one member of ``audience`` must be (in) its ``aud``. None asks for neither, which is
+    right only for tokens bound by other claims that the caller compares (a trust-token's session and channel). ``leeway`` is how many seconds
     (0 to 60) the issuer's clock may be off. ``max_lifetime`` (seconds) bounds how long a token may be good for, from
     its ``iat`` and from now. ``token_type``, when given, must be the header's ``typ`` (RFC 7515, section 4.1.9).
 
@@ -35,16 +36,16 @@ class ClaimsPolicy:
         ValueError: a field is out of its range; the text names it.
     """
 
-    issuer: str
-    audience: frozenset[str]
+    issuer: str | None
+    audience: frozenset[str] | None
     leeway: float = 5.0
     max_lifetime: float = 86_400.0
     token_type: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not self.issuer:
+        if self.issuer == "":
             raise ValueError("issuer: must not be empty")
-        if not self.audience or "" in self.audience:
+        if self.audience is not None and (not self.audience or "" in self.audience):
             raise ValueError("audience: must name at least one audience")
         if not 0 <= self.leeway <= MAX_LEEWAY:
             raise ValueError(f"leeway: must be between 0 and {MAX_LEEWAY:.0f} seconds")
@@ -60,7 +61,7 @@ class Claims:
     ``token_id`` is the ``jti``, the name a revocation uses. ``values`` holds all claims.
     """
 
-    issuer: str
+    issuer: str | None
     subject: str | None
     audience: frozenset[str]
     expires_at: float
@@ -79,10 +80,11 @@ def judge(payload: SignedPayload, policy: ClaimsPolicy, now: float) -> Claims:
         TokenInvalid: ``claims`` (one is missing or of the wrong type), ``issuer``, ``audience``, ``expired``,
             ``not_yet_valid``, ``issued_in_future`` or ``lifetime``.
     """
-    if _text(payload, "iss") != policy.issuer:
+    issuer = _text(payload, "iss")
+    if policy.issuer is not None and issuer != policy.issuer:
         raise TokenInvalid("issuer")
-    audience = _audience(payload)
-    if audience.isdisjoint(policy.audience):
+    audience = _audience(payload, policy)
+    if policy.audience is not None and audience.isdisjoint(policy.audience):
         raise TokenInvalid("audience")
     expires_at = _time(payload, "exp")
     not_before = _time(payload, "nbf")
@@ -104,7 +106,7 @@ def judge(payload: SignedPayload, policy: ClaimsPolicy, now: float) -> Claims:
     if expires_at - now > policy.max_lifetime + policy.leeway:
         raise TokenInvalid("lifetime")
     claims = Claims.__new__(Claims)
-    claims.__attrs_init__(policy.issuer, subject, audience, expires_at, issued_at, token_id, payload)
+    claims.__attrs_init__(issuer, subject, audience, expires_at, issued_at, token_id, payload)
     return claims
 
 
@@ -127,8 +129,10 @@ def _text(payload: SignedPayload, name: str) -> str | None:
     return value
 
 
-def _audience(payload: SignedPayload) -> frozenset[str]:
-    """``aud`` is one text or a list of texts (RFC 7519, section 4.1.3); none at all is nobody's token."""
+def _audience(payload: SignedPayload, policy: ClaimsPolicy) -> frozenset[str]:
+    """``aud`` is one text or a list of texts (RFC 7519, section 4.1.3); none at all, when one is asked for, is nobody's token."""
+    if policy.audience is None and "aud" not in payload:
+        return frozenset()
     value = payload.get("aud")
     if isinstance(value, str):
         return frozenset((value,))
