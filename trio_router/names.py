@@ -23,6 +23,8 @@ from trio_router.errors import RouterError
 MAX_NAME: Final = 255
 MAX_USER_ID: Final = 128
 MAX_REQUEST_ID: Final = 64
+MAX_APP_NAME: Final = 64
+MAX_KEY_ID: Final = 64
 
 PRIVATE: Final = "pvt"
 PRESENCE: Final = "prs"
@@ -34,6 +36,7 @@ _ALNUM: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 NAME_CHARACTERS: Final = _ALNUM | frozenset("._:/@+~=-")
 USER_ID_CHARACTERS: Final = _ALNUM | frozenset("._:@+~=|-")
 REQUEST_ID_CHARACTERS: Final = _ALNUM | frozenset("._:-")
+KEY_CHARACTERS: Final = _ALNUM | frozenset("_-")
 
 
 class InvalidName(RouterError):
@@ -74,6 +77,35 @@ def check_request_id(request_id: str) -> None:
         InvalidName: it is not; the text says why.
     """
     _check_text(request_id, MAX_REQUEST_ID, REQUEST_ID_CHARACTERS)
+
+
+def check_app_name(name: str) -> None:
+    """Returns if ``name`` can name an app: no dot, so that ``<app>.<key id>`` comes apart in one way (T66).
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_text(name, MAX_APP_NAME, KEY_CHARACTERS)
+
+
+def check_key_id(key_id: str) -> None:
+    """Returns if ``key_id`` can be the id of an app key.
+
+    Raises:
+        InvalidName: it is not; the text says why.
+    """
+    _check_text(key_id, MAX_KEY_ID, KEY_CHARACTERS)
+
+
+def split_key(name: str) -> tuple[str, str]:
+    """(app, key id) of a key's name ``<app>.<key id>``. Raises ``InvalidName``."""
+    app, dot, key_id = name.partition(".")
+    if not dot:
+        msg = "is no key: expected <app>.<key id>"
+        raise InvalidName(msg)
+    check_app_name(app)
+    check_key_id(key_id)
+    return app, key_id
 
 
 def kind_of(name: str) -> str:

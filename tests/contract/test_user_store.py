@@ -299,11 +299,11 @@ async def test_tables_of_a_newer_router_are_refused_untouched(
     await store.aclose()
     _sql(storage_url, tmp_path, request)("UPDATE trio_router_meta SET value = 99 WHERE name = 'schema'")
     store = open_user_store(storage_url, tmp_path)
-    with pytest.raises(ConfigError, match="schema version 99; this router knows up to 1"):
+    with pytest.raises(ConfigError, match="schema version 99; this router knows up to 2"):
         await store.check()
     with pytest.raises(StorageUnavailable, match="schema version 99"):
         await store.get("a", FULL.id)
-    _sql(storage_url, tmp_path, request)("UPDATE trio_router_meta SET value = 1 WHERE name = 'schema'")
+    _sql(storage_url, tmp_path, request)("UPDATE trio_router_meta SET value = 2 WHERE name = 'schema'")
     assert await store.get("a", FULL.id) == FULL
     await store.aclose()
 

@@ -7,6 +7,8 @@ own masked ``URL``, and what is said about a database is its ``label``, which ha
 from __future__ import annotations
 
 import importlib.util
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from trio_router.storage.files import check_private
 
 CONNECT_TIMEOUT: Final = 5  # seconds until a connection stands
 STATEMENT_TIMEOUT: Final = 5.0  # seconds a statement may run (PostgreSQL) or wait for a lock (both)
+BUSY_PAUSE: Final = 0.01  # seconds between two looks at an SQLite file that is being prepared by somebody else
 
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 _SQLITE: Final = frozenset({"sqlite", "sqlite+pysqlite"})
@@ -62,7 +65,7 @@ def parse(url: Secret, base: Path) -> Database:
 def check_files(database: Database) -> None:
     """Returns if nobody else can reach the database's files (T70). Raises ``ConfigError``."""
     for path in database.files():
-        check_private(path, "the database of users")
+        check_private(path, "the database")
 
 
 def connect(database: Database, *, connections: int) -> sa.Engine:
@@ -119,8 +122,18 @@ def _postgresql_arguments(url: sa.URL) -> dict[str, Any]:
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "trusted_schema = OFF"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    """Runs in a worker thread. SQLite does not wait for others who turn the write-ahead log on at this moment: we do."""
+    end = time.monotonic() + STATEMENT_TIMEOUT
+    while True:
+        try:
+            for pragma in ("journal_mode = WAL", "foreign_keys = ON", "trusted_schema = OFF"):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return
 
 
 def _refuse(message: str) -> ConfigError:

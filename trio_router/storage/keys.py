@@ -11,6 +11,7 @@ from typing import Protocol
 import attrs
 
 from trio_router.grants import Grants
+from trio_router.names import InvalidName, check_app_name, check_key_id
 from trio_router.secret import Secret
 
 
@@ -31,6 +32,23 @@ class KeyRecord:
     def name(self) -> str:
         """``<app>.<key id>``, as clients and tokens write it."""
         return f"{self.app}.{self.id}"
+
+    def live_secrets(self, now: float) -> tuple[Secret, ...]:
+        """The secrets that verify at ``now`` (epoch seconds), newest first; none of a disabled key."""
+        if self.disabled:
+            return ()
+        old_has_ended = self.expires_old is not None and now >= self.expires_old
+        return self.secrets[:1] if old_has_ended else self.secrets
+
+
+def could_be_key(app: str, key_id: str) -> bool:
+    """Whether a key of this name can exist at all."""
+    try:
+        check_app_name(app)
+        check_key_id(key_id)
+    except InvalidName:
+        return False
+    return True
 
 
 class KeyExists(Exception):
@@ -58,6 +76,9 @@ class KeyStore(Protocol):
 
     async def list(self, app: str) -> list[KeyRecord]:
         """All keys of the app, in order of id."""
+
+    async def check(self) -> None:
+        """Connect now instead of on first use. Raises ``ConfigError`` (wrong file mode, schema too new) besides."""
 
     async def aclose(self) -> None:
         """Give back connections and threads."""

@@ -5,11 +5,21 @@ Bounded: every entry has an end, after which nothing it names can be valid any m
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 import attrs
 
+from trio_router.errors import RouterError
+from trio_router.names import InvalidName, check_app_name
+
 Kind = Literal["token", "session", "user", "key", "before"]
+
+KINDS: Final = frozenset(get_args(Kind))
+MAX_VALUE: Final = 255
+
+
+class InvalidRevocation(RouterError):
+    """A revocation names nothing that could be revoked; the text says why, without the value."""
 
 
 @attrs.frozen
@@ -28,14 +38,36 @@ class Revocation:
     until: float
 
 
+def check_revocation(revocation: Revocation) -> None:
+    """Returns if every store can keep ``revocation``: a value of at most ``MAX_VALUE`` printable ASCII characters.
+
+    Raises:
+        InvalidRevocation: it cannot be kept.
+    """
+    value = revocation.value
+    try:
+        check_app_name(revocation.app)
+    except InvalidName as error:
+        raise InvalidRevocation(f"app: {error}") from None
+    if revocation.kind not in KINDS:
+        raise InvalidRevocation(f"kind: expected one of {', '.join(sorted(KINDS))}")
+    if len(value) > MAX_VALUE or not (value.isascii() and value.isprintable()):
+        raise InvalidRevocation(f"value: expected at most {MAX_VALUE} printable ASCII characters")
+    if bool(value) is (revocation.kind == "before"):
+        raise InvalidRevocation("value: is for every kind but 'before'")
+
+
 class RevocationStore(Protocol):
     """Revocations of all apps. Every method may raise ``StorageUnavailable``."""
 
     async def add(self, revocation: Revocation) -> None:
-        """Remember it; a later one of the same app, kind and value replaces an earlier one."""
+        """Remember it; a later one of the same app, kind and value replaces an earlier one. Raises ``InvalidRevocation``."""
 
     async def load(self, now: float) -> list[Revocation]:
         """Everything that is still in force at ``now``; what is not is forgotten."""
+
+    async def check(self) -> None:
+        """Connect now instead of on first use. Raises ``ConfigError`` (wrong file mode, schema too new) besides."""
 
     async def aclose(self) -> None:
         """Give back connections and threads."""

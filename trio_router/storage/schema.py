@@ -14,10 +14,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from trio_router.names import MAX_USER_ID
+from trio_router.names import MAX_KEY_ID, MAX_USER_ID
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_APP: Final = 255
+MAX_REVOKED: Final = 255
 
 _LOCK: Final = 0x7472696F  # any constant of our own for pg_advisory_xact_lock
 
@@ -48,6 +49,29 @@ users: Final = sa.Table(
     sa.Column("updated_at", sa.Double, nullable=False),
 )
 
+keys: Final = sa.Table(
+    "trio_router_keys",
+    metadata,
+    sa.Column("app", _text(MAX_APP), primary_key=True),
+    sa.Column("id", _text(MAX_KEY_ID), primary_key=True),
+    sa.Column("secrets", sa.JSON, nullable=False),  # sealed, newest first
+    sa.Column("grants", sa.JSON, nullable=False),  # names of what is granted
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_old", sa.Double),
+)
+
+revocations: Final = sa.Table(
+    "trio_router_revocations",
+    metadata,
+    sa.Column("app", _text(MAX_APP), primary_key=True),
+    sa.Column("kind", _text(16), primary_key=True),
+    sa.Column("value", _text(MAX_REVOKED), primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("until", sa.Double, nullable=False, index=True),
+)
+
 
 class SchemaTooNew(Exception):
     """The tables were made by a newer router. ``found`` is their version."""
@@ -57,11 +81,15 @@ class SchemaTooNew(Exception):
         self.found = found
 
 
-def _create(connection: sa.Connection) -> None:
-    metadata.create_all(connection)
+def _create_users(connection: sa.Connection) -> None:
+    metadata.create_all(connection, [meta, users])
 
 
-_STEPS: Final[dict[int, Callable[[sa.Connection], None]]] = {1: _create}
+def _create_keys(connection: sa.Connection) -> None:
+    metadata.create_all(connection, [keys, revocations])
+
+
+_STEPS: Final[dict[int, Callable[[sa.Connection], None]]] = {1: _create_users, 2: _create_keys}
 
 
 def prepare(connection: sa.Connection) -> None:
