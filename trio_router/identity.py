@@ -14,6 +14,7 @@ import attrs
 
 from trio_router.grants import Grants
 from trio_router.names import check_user_id
+from trio_router.scope import Scope
 
 SESSION_ID_BYTES: Final = 18  # 144 random bits: at least 128 (T54), and 24 characters without padding
 
@@ -49,7 +50,8 @@ class Identity:
 
     ``key`` is the id of the app key that opened the session, "" if none did; ``grants`` is what that key may do at most
     (None: no key, no such bound). ``is_server`` holds for a program that proved the key's secret. ``token_id`` and
-    ``issued_at`` are those of the token it logged in with, for revocation.
+    ``issued_at`` are those of the token it logged in with, for revocation; ``scope`` is what that token lets it ask for (None:
+    no access token, no such bound).
     """
 
     app: str
@@ -63,3 +65,4 @@ class Identity:
     is_server: bool = False
     token_id: str | None = None
     issued_at: float | None = None
+    scope: Scope | None = None

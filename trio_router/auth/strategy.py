@@ -17,6 +17,7 @@ import attrs
 
 from trio_router.grants import Grants
 from trio_router.identity import User
+from trio_router.scope import Scope
 
 INTERFACE_VERSION: Final = 1
 
@@ -49,7 +50,7 @@ class Accepted:
 
     ``token_id`` names the credential for revocation (a JWT's ``jti``), where there is one, and ``issued_at`` is when it was
     issued. ``key`` is the id of the app key that was used, ``grants`` its upper bound, and ``is_server`` says that the
-    client proved the key's secret.
+    client proved the key's secret. ``scope`` bounds what it may ask for, where a token does.
     """
 
     user: User
@@ -60,6 +61,7 @@ class Accepted:
     key: str = ""
     grants: Grants | None = None
     is_server: bool = False
+    scope: Scope | None = None
 
 
 @attrs.frozen

@@ -74,15 +74,24 @@ LOGIN_DENIED: Final = _error(200, "login_denied", "the login was denied")
 LOGIN_UNAVAILABLE: Final = _error(201, "login_unavailable", "logins cannot be checked at the moment", temporary=True)
 LOGIN_BUSY: Final = _error(202, "login_busy", "a login is already in progress")
 TOO_MANY_ATTEMPTS: Final = _error(203, "too_many_attempts", "too many login attempts")
+REFRESH_DENIED: Final = _error(204, "refresh_denied", "the token was not accepted; the login stays as it was")
 
 # 3xx: permission
 DENIED: Final = _error(300, "denied", "the rules do not allow this")
 RESERVED: Final = _error(301, "reserved", "the name is reserved")
 RULE_FAILED: Final = _error(302, "rule_failed", "the rule could not be decided")
+KEY_GRANT: Final = _error(303, "key_grant", "the app key does not grant this")
+TOKEN_NEEDED: Final = _error(310, "token_needed", "a trust-token is needed for this name")
+TOKEN_REFUSED: Final = _error(311, "token_refused", "the trust-token does not hold here")
+TOKEN_EXPIRED: Final = _error(312, "token_expired", "the trust-token that opened this has expired", temporary=True)
+NOT_OPEN: Final = _error(313, "not_open", "subscribe or connect to this channel first")
+SERVER_ONLY: Final = _error(314, "server_only", "only a server program may do this")
 
 # 4xx: routing
 ALREADY_SUBSCRIBED: Final = _error(400, "already_subscribed", "already subscribed")
 NOT_SUBSCRIBED: Final = _error(401, "not_subscribed", "not subscribed")
+ALREADY_CONNECTED: Final = _error(404, "already_connected", "already connected to this channel")
+NOT_CONNECTED: Final = _error(405, "not_connected", "not connected to this channel")
 ALREADY_PROVIDED: Final = _error(402, "already_provided", "this session already provides it")
 NOT_PROVIDED: Final = _error(403, "not_provided", "this session does not provide it")
 NO_PROVIDER: Final = _error(410, "no_provider", "nobody provides this procedure", temporary=True)
@@ -119,6 +128,7 @@ REVOKED: Final = _close(4101, "revoked", "the login was revoked", Advice.LOGIN_A
 LOGIN_TIMEOUT: Final = _close(4500, "login_timeout", "no login in time", Advice.STOP)
 LOGIN_ATTEMPTS: Final = _close(4501, "login_attempts", "too many login attempts", Advice.STOP)
 INVALID_MESSAGES: Final = _close(4502, "invalid_messages", "too many invalid messages", Advice.STOP)
+REVOKED_FOR_GOOD: Final = _close(4503, "revoked_for_good", "the login was revoked for good", Advice.STOP)
 
 CLOSES: Final = _closes
 

@@ -40,10 +40,11 @@ class Answer(Message, frozen=True):
 
 
 class Subscribe(Message, frozen=True):
-    """Receive the events of ``channel``, a name or a pattern with ``*``."""
+    """Receive the events of ``channel``, a name or a pattern with ``*``. ``token``: the trust-token that opens it."""
 
     id: str
     channel: str
+    token: str | None = None
 
 
 class Unsubscribe(Message, frozen=True):
@@ -53,11 +54,34 @@ class Unsubscribe(Message, frozen=True):
     channel: str
 
 
+class Connect(Message, frozen=True):
+    """Publish to ``channel`` without receiving it, and be one of its participants. ``token``: the trust-token that opens it."""
+
+    id: str
+    channel: str
+    token: str | None = None
+
+
+class Disconnect(Message, frozen=True):
+    """Undo a ``Connect``."""
+
+    id: str
+    channel: str
+
+
+class Participants(Message, frozen=True):
+    """Ask who is on a ``prs:`` or ``sys:`` channel that this session has subscribed."""
+
+    id: str
+    channel: str
+
+
 class Publish(Message, frozen=True):
     """Publish to ``channel``. With an ``id`` it is acknowledged, before the event is delivered.
 
     ``echo``: whether the publisher receives it too, if subscribed. ``disclose``: whether receivers are told
-    who published (the router fills that in, never the client).
+    who published (the router fills that in, never the client). Server programs alone may name sessions: ``to``, the one
+    that receives it if subscribed, or ``exclude``, those that do not.
     """
 
     channel: str
@@ -65,14 +89,21 @@ class Publish(Message, frozen=True):
     id: str | None = None
     echo: bool = True
     disclose: bool = False
+    to: str | None = None
+    exclude: tuple[str, ...] = ()
 
 
 class Provide(Message, frozen=True):
-    """Offer to answer calls to ``procedure``, at most ``concurrency`` at a time (None: the router's limit)."""
+    """Offer to answer calls to ``procedure``, at most ``concurrency`` at a time (None: the router's limit).
+
+    ``direct``: only calls of server programs that name this session reach it. ``token``: the trust-token that opens it.
+    """
 
     id: str
     procedure: str
     concurrency: int | None = None
+    direct: bool = False
+    token: str | None = None
 
 
 class Unprovide(Message, frozen=True):
@@ -83,7 +114,10 @@ class Unprovide(Message, frozen=True):
 
 
 class Call(Message, frozen=True):
-    """Call ``procedure``. ``timeout`` is in milliseconds, to the final result. ``progress`` asks for partial results."""
+    """Call ``procedure``. ``timeout`` is in milliseconds, to the final result. ``progress`` asks for partial results.
+
+    ``session``, for server programs alone: call the ``direct`` offer of that session. ``token``: the trust-token that opens it.
+    """
 
     id: str
     procedure: str
@@ -91,6 +125,8 @@ class Call(Message, frozen=True):
     timeout: int | None = None
     progress: bool = False
     disclose: bool = False
+    session: str | None = None
+    token: str | None = None
 
 
 class Cancel(Message, frozen=True):
@@ -135,6 +171,13 @@ class PresenceUnsubscribe(Message, frozen=True):
     users: tuple[str, ...] | None = None
 
 
+class Refresh(Message, frozen=True):
+    """Go on with a new token of the same user: ``Done`` tells its end, what it no longer allows is ``Revoked`` first."""
+
+    id: str
+    token: str
+
+
 class Ping(Message, frozen=True):
     """Ask for a ``Pong`` with the same ``id``."""
 
@@ -174,9 +217,10 @@ class Welcome(Message, frozen=True):
 
 
 class Done(Message, frozen=True):
-    """The request with this ``id`` was carried out."""
+    """The request with this ``id`` was carried out. ``expires``, after a ``Refresh``: when the login now ends."""
 
     id: str
+    expires: float | None = None
 
 
 class Failed(Message, frozen=True):
@@ -210,6 +254,31 @@ class Event(Message, frozen=True):
     data: Payload = ABSENT
     subscription: str | None = None
     publisher: Publisher | None = None
+
+
+class Participant(msgspec.Struct, frozen=True):
+    """Somebody on a ``prs:`` or ``sys:`` channel, as its trust-token says."""
+
+    session: str
+    sysid: str
+    sysinfo: dict[str, Any] = {}
+
+
+class ParticipantList(Message, frozen=True):
+    """Answer to ``Participants``, in the order they came."""
+
+    id: str
+    channel: str
+    participants: tuple[Participant, ...] = ()
+
+
+class ParticipantChange(Message, frozen=True):
+    """Somebody came to ``channel`` or left it; ``subscription`` is the pattern that was subscribed when it differs from it."""
+
+    channel: str
+    change: Literal["joined", "left"]
+    participant: Participant
+    subscription: str | None = None
 
 
 class Invoke(Message, frozen=True):
@@ -267,6 +336,12 @@ class Revoked(Message, frozen=True):
     decision: str = ""
 
 
+class Expiring(Message, frozen=True):
+    """The login ends soon: ``expires`` is seconds since the epoch. A ``Refresh`` prolongs it."""
+
+    expires: float
+
+
 class Pong(Message, frozen=True):
     """Answer to ``Ping``."""
 
@@ -281,13 +356,15 @@ class Closing(Message, frozen=True):
 
 
 Request = (
-    Login | Answer | Subscribe | Unsubscribe | Publish | Provide | Unprovide | Call | Cancel | ProviderResult
-    | ProviderError | PresenceQuery | PresenceSubscribe | PresenceUnsubscribe | Ping
+    Login | Answer | Subscribe | Unsubscribe | Connect | Disconnect | Participants | Publish | Provide | Unprovide
+    | Call | Cancel | ProviderResult | ProviderError | PresenceQuery | PresenceSubscribe | PresenceUnsubscribe
+    | Refresh | Ping
 )  # fmt: skip
 """What a client may send."""
 
 Reply = (
     Hello | Challenge | Welcome | Done | Failed | Event | Invoke | Interrupt | Result | PresenceState
-    | PresenceChange | Revoked | Pong | Closing
+    | PresenceChange | ParticipantList | ParticipantChange | Revoked | Expiring | Pong
+    | Closing
 )  # fmt: skip
 """What the router may send."""

@@ -1,8 +1,8 @@
 """The one place where a session is let through: every action on every name asks here, exactly once (T35).
 
 The door knows names and the rules in force, nothing about sessions, channels or transports. It refuses what
-is not canonical (T25) and the router's own namespaces (T26) before any rule is asked, so no rules file can open
-them. Rules are immutable and swapped whole: a decision is made by the old ones or the new ones.
+is not canonical (T25), the router's own namespaces (T26) and what the session's app key does not grant before any rule
+is asked, so no rules file can open them. Rules are immutable and swapped whole: a decision is made by the old ones or the new ones.
 
 Only a decision that says so allows, and the client learns a code, the decision's id, and at most a text: about its own
 spelling of the name, or the one that the rule has for it (``reason:``). What a rule says, or where it stands, is for
@@ -24,7 +24,9 @@ from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
+from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Recorded
+from trio_router.routing.scopes import scope_fault
 from trio_router.routing.shadow import Shadow
 
 CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
@@ -34,10 +36,12 @@ _CODES: Final = {
     Reason.RULE_FALSE: codes.DENIED,
     Reason.RULE_NOT_TRUE: codes.DENIED,
     Reason.NO_RULE: codes.DENIED,
+    Reason.SCOPE: codes.DENIED,
     Reason.NOT_PROVABLE: codes.DENIED,
     Reason.RULE_ERROR: codes.RULE_FAILED,
     Reason.RESERVED: codes.RESERVED,
     Reason.INVALID_NAME: codes.INVALID_NAME,
+    Reason.KEY_GRANT: codes.KEY_GRANT,
 }
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
@@ -76,6 +80,10 @@ class Door:
         identity learns of the decision. With a book, a denial comes back as ``Recorded``.
         """
         fault = _fault(_SECTIONS[action], name, wildcards=False)
+        if fault is None and identity.scope is not None:
+            fault = scope_fault(identity.scope, action, name)
+        if fault is None:
+            fault = beyond_grants(identity, action, name)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
         if self._shadow is not None and fault is None:
@@ -87,6 +95,10 @@ class Door:
     def authorize_pattern(self, identity: Identity, action: Action, pattern: str) -> Decision:
         """Whether ``identity`` may do ``action`` on every name that ``pattern`` matches (T21)."""
         fault = _fault(_SECTIONS[action], pattern, wildcards=True)
+        if fault is None and identity.scope is not None:
+            fault = scope_fault(identity.scope, action, pattern, wildcard=True)
+        if fault is None:
+            fault = beyond_grants(identity, action, pattern)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
         if self._shadow is not None and fault is None:

@@ -128,6 +128,7 @@ class Quarantine:
             is_server=answer.is_server,
             token_id=answer.token_id,
             issued_at=answer.issued_at,
+            scope=answer.scope,
         )
         welcome = messages.Welcome(
             id=login.id,

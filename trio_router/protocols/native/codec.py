@@ -172,11 +172,20 @@ def _publish(message: messages.Publish) -> None:
     _named("channel", _check_channel, message.channel)
     if message.id is not None:
         _id(message.id)
+    if message.to is not None:
+        _id(message.to, "to")
+    for position, session in enumerate(message.exclude):
+        _id(session, f"exclude[{position}]")
 
 
 def _subscription(message: messages.Subscribe | messages.Unsubscribe) -> None:
     _id(message.id)
     _named("channel", _check_pattern, message.channel)
+
+
+def _channel(message: messages.Connect | messages.Disconnect | messages.Participants) -> None:
+    _id(message.id)
+    _named("channel", _check_channel, message.channel)
 
 
 def _provide(message: messages.Provide) -> None:
@@ -194,6 +203,8 @@ def _call(message: messages.Call) -> None:
     _id(message.id)
     _named("procedure", _check_procedure, message.procedure)
     _bounded("timeout", message.timeout, MAX_TIMEOUT)
+    if message.session is not None:
+        _id(message.session, "session")
 
 
 def _from_provider(message: messages.ProviderResult | messages.ProviderError) -> None:
@@ -206,7 +217,7 @@ def _presence(message: messages.PresenceQuery | messages.PresenceSubscribe | mes
         _named(f"users[{position}]", names.check_user_id, user)
 
 
-def _with_id(message: messages.Login | messages.Answer | messages.Cancel) -> None:
+def _with_id(message: messages.Login | messages.Answer | messages.Cancel | messages.Refresh) -> None:
     _id(message.id)
 
 
@@ -220,6 +231,9 @@ _CHECKS: Final[dict[type[messages.Message], Callable[[Any], None]]] = {
     messages.Answer: _with_id,
     messages.Subscribe: _subscription,
     messages.Unsubscribe: _subscription,
+    messages.Connect: _channel,
+    messages.Disconnect: _channel,
+    messages.Participants: _channel,
     messages.Publish: _publish,
     messages.Provide: _provide,
     messages.Unprovide: _unprovide,
@@ -230,6 +244,7 @@ _CHECKS: Final[dict[type[messages.Message], Callable[[Any], None]]] = {
     messages.PresenceQuery: _presence,
     messages.PresenceSubscribe: _presence,
     messages.PresenceUnsubscribe: _presence,
+    messages.Refresh: _with_id,
     messages.Ping: _ping,
 }
 

@@ -54,6 +54,9 @@ REQUESTS: Final = tuple(
         ("answer", messages.Answer),
         ("subscribe", messages.Subscribe),
         ("unsubscribe", messages.Unsubscribe),
+        ("connect", messages.Connect),
+        ("disconnect", messages.Disconnect),
+        ("participants", messages.Participants),
         ("publish", messages.Publish),
         ("provide", messages.Provide),
         ("unprovide", messages.Unprovide),
@@ -64,6 +67,7 @@ REQUESTS: Final = tuple(
         ("presence_query", messages.PresenceQuery),
         ("presence_subscribe", messages.PresenceSubscribe),
         ("presence_unsubscribe", messages.PresenceUnsubscribe),
+        ("refresh", messages.Refresh),
         ("ping", messages.Ping),
     )
 )
@@ -83,7 +87,10 @@ REPLIES: Final = tuple(
         ("result", messages.Result),
         ("presence", messages.PresenceState),
         ("presence_change", messages.PresenceChange),
+        ("participants", messages.ParticipantList),
+        ("participant_change", messages.ParticipantChange),
         ("revoked", messages.Revoked),
+        ("expiring", messages.Expiring),
         ("pong", messages.Pong),
         ("closing", messages.Closing),
     )
