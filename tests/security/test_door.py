@@ -8,11 +8,65 @@ import pytest
 
 from tests.unit.routing.world import Member, World, refused
 from trio_router.errors import Refused
+from trio_router.grants import GRANTS, Grants
 from trio_router.identity import Identity, User
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Action
+from trio_router.permissions.decision import Action, Reason
 from trio_router.protocols import codes
+from trio_router.routing.door import refusal
 from trio_router.testing.rules import FixedRules
+
+# ---- grants of the app key: an upper bound ---------------------------------------------------------------------
+
+GRANT_OF = {
+    Action.EVENT_PUBLISH: "publish",
+    Action.EVENT_SUBSCRIBE: "subscribe",
+    Action.EVENT_LISTEN: "subscribe",
+    Action.RPC_PROVIDE: "rpc",
+    Action.RPC_REQUEST: "rpc",
+    Action.PRESENCE_ALLOW: "presence",
+    Action.RECORD_CREATE: "publish",
+    Action.RECORD_READ: "subscribe",
+    Action.RECORD_WRITE: "publish",
+    Action.RECORD_DELETE: "publish",
+    Action.RECORD_LISTEN: "subscribe",
+    Action.RECORD_NOTIFY: "subscribe",
+}
+
+
+def keyed(grants: Grants | None) -> Identity:
+    return Identity("main", "s", User("key:k"), strategy="key", key="k", grants=grants)
+
+
+@pytest.mark.parametrize("grant", GRANTS)
+@pytest.mark.parametrize("action", list(Action))
+def test_each_action_needs_its_own_grant_and_no_other(action: Action, grant: str) -> None:
+    rules = FixedRules.everything()
+    door = World(rules).door
+    without = keyed(Grants(**{grant: False}))
+    alone = keyed(Grants.only([grant]))
+    needed = GRANT_OF[action] == grant
+    assert door.authorize(without, action, "news").allowed is not needed
+    assert door.authorize(alone, action, "news").allowed is needed
+    if action is Action.EVENT_SUBSCRIBE:
+        assert door.authorize_pattern(without, action, "news/*").allowed is not needed
+        assert door.authorize_pattern(alone, action, "news/*").allowed is needed
+    decision = door.authorize(keyed(Grants.only([])), action, "news")
+    assert decision.reason is Reason.KEY_GRANT
+    with pytest.raises(Refused) as caught:
+        raise refusal(action, decision)
+    assert caught.value.code == codes.KEY_GRANT
+
+
+def test_what_a_key_does_not_grant_never_reaches_the_rules_and_grants_give_nothing_rules_deny() -> None:
+    rules = FixedRules.everything()
+    World(rules).door.authorize(keyed(Grants.only([])), Action.EVENT_PUBLISH, "news")
+    assert rules.asked == []
+    closed = World(FixedRules({})).door
+    for action in Action:
+        for grants in (Grants(), None):
+            assert not closed.authorize(keyed(grants), action, "news").allowed
+
 
 # ---- T26: reserved names ------------------------------------------------------------------------------------
 

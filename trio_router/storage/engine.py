@@ -123,13 +123,14 @@ def _postgresql_arguments(url: sa.URL) -> dict[str, Any]:
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     """Runs in a worker thread. SQLite does not wait for others who turn the write-ahead log on at this moment: we do."""
-    end = time.monotonic() + STATEMENT_TIMEOUT
+    attempts = round(STATEMENT_TIMEOUT / BUSY_PAUSE)
     while True:
         try:
             for pragma in ("journal_mode = WAL", "foreign_keys = ON", "trusted_schema = OFF"):
                 connection.execute(f"PRAGMA {pragma}").close()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+            attempts -= 1
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not attempts:
                 raise
             time.sleep(BUSY_PAUSE)
         else:
