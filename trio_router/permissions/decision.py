@@ -54,7 +54,6 @@ class Reason(enum.Enum):
     NOT_PROVABLE = "not_provable"  # a wildcard that reaches names the rules may not allow
     INVALID_NAME = "invalid_name"
     RESERVED = "reserved"  # a name of the router's own namespaces
-    KEY_GRANT = "key_grant"  # the app key that opened the session does not grant it
     SCOPE = "scope"  # beyond the permissions or restrictions of the access token
     KEY_GRANT = "key_grant"  # the app key that opened the session does not grant it
     TOKEN_NEEDED = "token_needed"  # a name that is opened by a trust-token, and none was given
