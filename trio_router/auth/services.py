@@ -11,6 +11,8 @@ import structlog
 
 from trio_router.clock import Clock
 from trio_router.metrics import Metrics
+from trio_router.storage.keys import KeyStore
+from trio_router.storage.memorykeys import MemoryKeyStore
 from trio_router.storage.users import UserStore
 
 
@@ -61,7 +63,8 @@ class Outbound(Protocol):
 class Services:
     """Handed to ``StrategyType.build``. ``base`` is the folder of the config file, for relative paths.
 
-    ``users`` opens the built-in user store on first use, so that a router without the users strategy needs no database.
+    ``users`` and ``keys`` open the stores of built-in users and of app keys on first use, so that a router that needs neither
+    needs no database. ``keys`` may raise ``ConfigError``: secrets cannot be kept as things are configured.
     """
 
     app: str
@@ -71,3 +74,4 @@ class Services:
     base: Path
     log: structlog.stdlib.BoundLogger
     metrics: Metrics = attrs.field(factory=Metrics)
+    keys: Callable[[], KeyStore] = MemoryKeyStore

@@ -29,6 +29,7 @@ class LoginRequest:
     ``headers`` are those of the upgrade request, names in lower case, in their order, repeated ones repeated.
     ``subprotocols`` are the values offered in Sec-WebSocket-Protocol. ``query`` is the raw query string of the
     URL. ``auth`` is what the client put into its login message (None if nothing). None of it is trusted.
+    ``secure``: the connection came over this router's own TLS.
     """
 
     app: str
@@ -38,6 +39,7 @@ class LoginRequest:
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     subprotocols: tuple[str, ...] = attrs.field(default=(), repr=False)
     query: str = attrs.field(default="", repr=False)
+    secure: bool = False
 
     def header(self, name: str) -> str | None:
         """The first header of this (lower-case) name."""

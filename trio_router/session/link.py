@@ -25,7 +25,10 @@ class LinkClosed(Exception):
 
 @attrs.frozen
 class Upgrade:
-    """The accepted upgrade request: header names in lower case. ``subprotocol`` is the one chosen, or None."""
+    """The accepted upgrade request: header names in lower case. ``subprotocol`` is the one chosen, or None.
+
+    ``secure``: it came over this router's own TLS; a proxy's word for it does not count.
+    """
 
     remote_address: str
     path: str
@@ -33,6 +36,7 @@ class Upgrade:
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
     subprotocols: tuple[str, ...] = attrs.field(repr=False)
     subprotocol: str | None = None
+    secure: bool = False
 
 
 class Link(Protocol):

@@ -177,6 +177,7 @@ class Quarantine:
             headers=upgrade.headers,
             subprotocols=upgrade.subprotocols,
             query=upgrade.query,
+            secure=upgrade.secure,
         )
         ended: list[Exception] = []
         outcome = None

@@ -233,6 +233,7 @@ class Listener:
             headers=head.headers,
             subprotocols=head.tokens("sec-websocket-protocol"),
             subprotocol=head.chosen_subprotocol(SUBPROTOCOLS),
+            secure=policy.tls is not None,
         )
         handshake = Handshake(upgrade, key, head.rest)
         await self._turns.take()
