@@ -56,8 +56,8 @@ class Reason(enum.Enum):
     RESERVED = "reserved"  # a name of the router's own namespaces
     SCOPE = "scope"  # beyond the permissions or restrictions of the access token
     KEY_GRANT = "key_grant"  # the app key that opened the session does not grant it
-    TOKEN_NEEDED = "token_needed"  # a name that is opened by a trust-token, and none was given
-    TOKEN_REFUSED = "token_refused"  # the trust-token does not hold for this use
+    TOKEN_NEEDED = "token_needed"  # noqa: S105 - a name that is opened by a trust-token, and none was given
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - the trust-token does not hold for this use
     NOT_OPEN = "not_open"  # publishing to a channel that this session has not opened
 
 

@@ -116,7 +116,7 @@ class Unprovide(Message, frozen=True):
 class Call(Message, frozen=True):
     """Call ``procedure``. ``timeout`` is in milliseconds, to the final result. ``progress`` asks for partial results.
 
-    ``session``, for server programs alone: call the ``direct`` offer of that session. ``token``: the trust-token that opens it.
+    ``provider``, for server programs alone: the session whose ``direct`` offer is called. ``token``: the trust-token that opens it.
     """
 
     id: str
@@ -125,7 +125,7 @@ class Call(Message, frozen=True):
     timeout: int | None = None
     progress: bool = False
     disclose: bool = False
-    session: str | None = None
+    provider: str | None = None
     token: str | None = None
 
 

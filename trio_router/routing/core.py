@@ -16,21 +16,26 @@ from types import MappingProxyType
 
 import attrs
 
-from trio_router.errors import LocalProtocolError
+from trio_router.errors import LocalProtocolError, Refused
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action, Decision, Ruleset
+from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
+from trio_router.protocols.messages import Participant
 from trio_router.routing import standing
 from trio_router.routing.door import Door, refusal
 from trio_router.routing.events import Events
+from trio_router.routing.participants import Participants, has_participants
 from trio_router.routing.peer import Peer, Timers
 from trio_router.routing.presence import Presence
 from trio_router.routing.rpc import Rpc
 from trio_router.routing.session import Session
 from trio_router.routing.standing import Loss, Reconsideration
+from trio_router.routing.trust import CLOSED, NOT_OPEN, TrustDesk, drop, drop_all, publishing_word, standing_word
+from trio_router.tokens.trust import Trust
 
 
 class Core:
@@ -41,10 +46,21 @@ class Core:
     is not attached here.
     """
 
-    def __init__(self, app: str, door: Door, timers: Timers, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: str,
+        door: Door,
+        timers: Timers,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        trust: TrustDesk | None = None,
+    ) -> None:
         self.app = app
         self.door = door
         self.events = Events(limits, metrics)
+        self.participants = Participants(self.events)
+        self._trust = trust or TrustDesk()
         self.rpc = Rpc(timers, limits, metrics)
         self.presence = Presence(door, limits)
         self._sessions: dict[str, Session] = {}
@@ -78,9 +94,29 @@ class Core:
         del self._sessions[session.id]
         if self._reconsideration is not None:
             self._reconsideration.forget(session)
+        drop_all(session.openings)
+        channels = [*session.subscriptions, *session.connections]
         self.events.leave(session)
+        session.connections.clear()
+        for channel in channels:
+            self.participants.leave(session, channel)
         self.rpc.leave(session)
         self.presence.leave(session)
+
+    def replace_identity(self, session: Session, identity: Identity) -> int:
+        """Go on with new rights of the same user; returns how many standing ones ended, as in :meth:`reconsider`."""
+        self._check(session)
+        same = (identity.app, identity.session_id, identity.user.id)
+        if same != (session.identity.app, session.identity.session_id, session.identity.user.id):
+            raise LocalProtocolError("another identity is another session")
+        session.identity = identity
+        self._gained(session)
+        return self._end(standing.losses(self.door, session))
+
+    def end(self, session: Session, code: CloseCode) -> None:
+        """Let a session leave now, and ask it to close: nothing more is routed to it, whatever its connection still does."""
+        self.detach(session)
+        session.peer.close(code)
 
     def close_all(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """Ask every session to close; each is detached when its connection has ended. ``retry_after`` is seconds."""
@@ -135,17 +171,36 @@ class Core:
         for loss in lost:
             if not standing.holds(loss.session, loss.action, loss.name):
                 continue
-            if loss.action is Action.EVENT_SUBSCRIBE:
-                self.events.unsubscribe(loss.session, loss.name)
-            elif loss.action is Action.RPC_PROVIDE:
-                self.rpc.revoke(loss.session, loss.name)
-            else:
-                self.presence.revoke(loss.session, loss.name)
+            self._close(loss.session, loss.action, loss.name)
             ended.append(loss)
         for loss in ended:
             refused = refusal(loss.action, loss.decision)
             loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
         return len(ended)
+
+    def _close(self, session: Session, action: Action, name: str) -> None:
+        """End one right that stands."""
+        drop(session.openings, action, name)
+        if action is Action.EVENT_SUBSCRIBE:
+            self.events.unsubscribe(session, name)
+            self.participants.leave(session, name)
+        elif action is Action.EVENT_PUBLISH:
+            del session.connections[name]
+            self.participants.leave(session, name)
+        elif action is Action.RPC_PROVIDE:
+            self.rpc.revoke(session, name)
+        else:
+            self.presence.revoke(session, name)
+
+    def _keep(self, session: Session, action: Action, name: str, trust: Trust | None) -> None:
+        """Remember what a trust-token opened, until it expires (T48)."""
+        self._trust.keep(session.openings, action, name, trust, lambda: self._expire(session, action, name))
+        self._gained(session)
+
+    def _expire(self, session: Session, action: Action, name: str) -> None:
+        if standing.holds(session, action, name):
+            self._close(session, action, name)
+            session.peer.revoked(standing.VERBS[action], name, codes.TOKEN_EXPIRED)
 
     def _gained(self, session: Session) -> None:
         if self._reconsideration is not None:
@@ -157,17 +212,60 @@ class Core:
 
     # ---- events ---------------------------------------------------------------------------------------------
 
-    def subscribe(self, session: Session, channel: str) -> None:
-        """Receive the events of ``channel``, a name or a pattern. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
+    def subscribe(self, session: Session, channel: str, token: str | None = None) -> None:
+        """Receive the events of ``channel``, a name or a pattern. ALREADY_SUBSCRIBED, LIMIT_REACHED.
+
+        ``token``: the trust-token for a channel of a kind, here as below. What it opens ends with it. TOKEN_NEEDED, TOKEN_REFUSED.
+        """
         self._check(session)
-        _grant(Action.EVENT_SUBSCRIBE, standing.decide(self.door, session, Action.EVENT_SUBSCRIBE, channel))
+        word, trust = self._trust.present(session.identity, "subscribe", channel, token)
+        _grant(Action.EVENT_SUBSCRIBE, standing.decide(self.door, session, Action.EVENT_SUBSCRIBE, channel, word))
         self.events.subscribe(session, channel)
-        self._gained(session)
+        self._keep(session, Action.EVENT_SUBSCRIBE, channel, trust)
+        self.participants.join(session, channel, trust)
 
     def unsubscribe(self, session: Session, channel: str) -> None:
         """Stop; ``channel`` is spelled as it was subscribed. NOT_SUBSCRIBED."""
         self._check(session)
         self.events.unsubscribe(session, channel)
+        drop(session.openings, Action.EVENT_SUBSCRIBE, channel)
+        self.participants.leave(session, channel)
+
+    def connect(self, session: Session, channel: str, token: str | None = None) -> None:
+        """Send to ``channel`` without receiving it. ALREADY_CONNECTED, LIMIT_REACHED, TOKEN_NEEDED, TOKEN_REFUSED.
+
+        The rule for publishing is asked, without data; it is asked again, with the data, at each publish.
+        """
+        self._check(session)
+        word, trust = self._trust.present(session.identity, "connect", channel, token)
+        _grant(Action.EVENT_PUBLISH, self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, trust=word))
+        if channel in session.connections:
+            raise Refused(codes.ALREADY_CONNECTED)
+        limit = self.events.limits.subscriptions_per_session
+        if len(session.connections) >= limit:
+            raise Refused(codes.LIMIT_REACHED, f"at most {limit} connected channels per session")
+        session.connections[channel] = None
+        self._keep(session, Action.EVENT_PUBLISH, channel, trust)
+        self.participants.join(session, channel, trust)
+
+    def disconnect(self, session: Session, channel: str) -> None:
+        """Undo :meth:`connect`. NOT_CONNECTED."""
+        self._check(session)
+        if channel not in session.connections:
+            raise Refused(codes.NOT_CONNECTED)
+        self._close(session, Action.EVENT_PUBLISH, channel)
+
+    def participants_of(self, session: Session, channel: str) -> tuple[Participant, ...]:
+        """Who is on ``channel``, of which ``session`` must have the events (server programs need not). INVALID_NAME."""
+        self._check(session)
+        word = standing_word(session.openings, Action.EVENT_SUBSCRIBE, channel)
+        decision = self.door.authorize(
+            session.identity, Action.EVENT_SUBSCRIBE, channel, trust=NOT_OPEN if word is CLOSED else word
+        )
+        _grant(Action.EVENT_SUBSCRIBE, decision)
+        if not has_participants(channel):
+            raise Refused(codes.INVALID_NAME, "channel: only prs: and sys: channels have participants")
+        return self.participants.of(channel)
 
     def publish(
         self,
@@ -178,30 +276,60 @@ class Core:
         echo: bool = True,
         disclose: bool = False,
         accepted: Callable[[], None] | None = None,
+        to: str | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
         """Publish to ``channel``. ``accepted`` is called once it is granted, before the first delivery.
 
-        ``echo``: the publisher receives it too, if subscribed. ``disclose``: receivers are told who published.
+        ``echo``: the publisher receives it too, if subscribed. ``disclose``: receivers are told who published. A channel of a
+        kind must stand open (NOT_OPEN). ``to``: of those who receive the channel, this session alone; ``exclude``: not
+        these. Both are for server programs (SERVER_ONLY).
         """
         self._check(session)
-        _grant(Action.EVENT_PUBLISH, self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data))
+        word = publishing_word(session.openings, channel) if ":" in channel else CLOSED
+        decision = self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
+        _grant(Action.EVENT_PUBLISH, decision)
+        if to is None and not exclude:
+            if accepted is not None:
+                accepted()
+            self.events.publish(session, channel, data, echo=echo, disclose=disclose)
+            return
+        if not session.identity.is_server:
+            raise Refused(codes.SERVER_ONLY, "exclude" if to is None else "to")
         if accepted is not None:
             accepted()
-        self.events.publish(session, channel, data, echo=echo, disclose=disclose)
+        without = [known.peer for known in map(self._sessions.get, exclude) if known is not None]
+        target = self._sessions.get(to) if to is not None else None
+        if to is None or target is not None:
+            only = target.peer if target is not None else None
+            self.events.publish(session, channel, data, echo=echo, disclose=disclose, only=only, without=without)
 
     # ---- calls ----------------------------------------------------------------------------------------------
 
-    def provide(self, session: Session, procedure: str, concurrency: int | None = None) -> None:
-        """Offer to answer calls, ``concurrency`` at a time. ALREADY_PROVIDED, LIMIT_REACHED, INVALID_MESSAGE."""
+    def provide(
+        self,
+        session: Session,
+        procedure: str,
+        concurrency: int | None = None,
+        *,
+        direct: bool = False,
+        token: str | None = None,
+    ) -> None:
+        """Offer to answer calls, ``concurrency`` at a time. ALREADY_PROVIDED, LIMIT_REACHED, INVALID_MESSAGE.
+
+        ``direct``: only calls of server programs that name this session reach it.
+        """
         self._check(session)
-        _grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure))
-        self.rpc.provide(session, procedure, concurrency)
-        self._gained(session)
+        word, trust = self._trust.present(session.identity, "provide", procedure, token)
+        _grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure, word))
+        self.rpc.provide(session, procedure, concurrency, direct=direct)
+        self._keep(session, Action.RPC_PROVIDE, procedure, trust)
 
     def unprovide(self, session: Session, procedure: str) -> None:
         """Withdraw the offer; calls in progress may still be answered. NOT_PROVIDED."""
         self._check(session)
         self.rpc.unprovide(session, procedure)
+        drop(session.openings, Action.RPC_PROVIDE, procedure)
 
     def call(
         self,
@@ -213,14 +341,23 @@ class Core:
         timeout: float | None,
         progress: bool,
         disclose: bool,
+        provider: str | None = None,
+        token: str | None = None,
     ) -> None:
         """Call ``procedure``; ``timeout`` in seconds. DUPLICATE_ID, LIMIT_REACHED, NO_PROVIDER, PROVIDER_BUSY.
 
+        ``provider``: the direct offer of that session, for server programs (SERVER_ONLY).
         Unless refused here, exactly one of ``peer.result(more=False)`` and ``peer.call_failed`` follows for ``tag``.
         """
         self._check(session)
-        _grant(Action.RPC_REQUEST, self.door.authorize(session.identity, Action.RPC_REQUEST, procedure, data))
-        self.rpc.call(session, tag, procedure, data, timeout=timeout, progress=progress, disclose=disclose)
+        word, _ = self._trust.present(session.identity, "call", procedure, token)
+        decision = self.door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
+        _grant(Action.RPC_REQUEST, decision)
+        if provider is not None and not session.identity.is_server:
+            raise Refused(codes.SERVER_ONLY, "provider")
+        self.rpc.call(
+            session, tag, procedure, data, timeout=timeout, progress=progress, disclose=disclose, provider=provider
+        )
 
     def cancel(self, session: Session, tag: str) -> None:
         """Give up a call; it fails with CALL_CANCELLED. UNKNOWN_CALL."""

@@ -1,7 +1,7 @@
 """The one place where a session is let through: every action on every name asks here, exactly once (T35).
 
 The door knows names and the rules in force, nothing about sessions, channels or transports. It refuses what
-is not canonical (T25), the router's own namespaces (T26) and what the session's app key does not grant before any rule
+is not canonical (T25), names of a kind that no trust-token opened (T26) and what the session's app key does not grant before any rule
 is asked, so no rules file can open them. Rules are immutable and swapped whole: a decision is made by the old ones or the new ones.
 
 Only a decision that says so allows, and the client learns a code, the decision's id, and at most a text: about its own
@@ -40,11 +40,15 @@ _CODES: Final = {
     Reason.NOT_PROVABLE: codes.DENIED,
     Reason.RULE_ERROR: codes.RULE_FAILED,
     Reason.RESERVED: codes.RESERVED,
+    Reason.TOKEN_NEEDED: codes.TOKEN_NEEDED,
+    Reason.TOKEN_REFUSED: codes.TOKEN_REFUSED,
+    Reason.NOT_OPEN: codes.NOT_OPEN,
     Reason.INVALID_NAME: codes.INVALID_NAME,
     Reason.KEY_GRANT: codes.KEY_GRANT,
 }
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
+_TOKEN_NEEDED: Final = Decision(allowed=False, reason=Reason.TOKEN_NEEDED)
 
 
 class Door:
@@ -72,18 +76,22 @@ class Door:
         self._shadow = shadow
 
     def authorize(
-        self, identity: Identity, action: Action, name: str, data: Payload = ABSENT, *, told: bool = True
+        self,
+        identity: Identity,
+        action: Action,
+        name: str,
+        data: Payload = ABSENT,
+        *,
+        told: bool = True,
+        trust: Decision = _TOKEN_NEEDED,
     ) -> Decision:
         """Whether ``identity`` may do ``action`` on exactly ``name``; ``data`` is what it sends along.
 
         ``name`` is a channel, a procedure, a record or a user's id, as the action's section wants it. ``told``: the
-        identity learns of the decision. With a book, a denial comes back as ``Recorded``.
+        identity learns of the decision. ``trust`` is the word on a name of a kind: allowed, if a trust-token has opened it to
+        this session; it counts for nobody whom no app key let in. With a book, a denial comes back as ``Recorded``.
         """
-        fault = _fault(_SECTIONS[action], name, wildcards=False)
-        if fault is None and identity.scope is not None:
-            fault = scope_fault(identity.scope, action, name)
-        if fault is None:
-            fault = beyond_grants(identity, action, name)
+        fault = _bound(identity, action, name, trust, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
         if self._shadow is not None and fault is None:
@@ -94,11 +102,7 @@ class Door:
 
     def authorize_pattern(self, identity: Identity, action: Action, pattern: str) -> Decision:
         """Whether ``identity`` may do ``action`` on every name that ``pattern`` matches (T21)."""
-        fault = _fault(_SECTIONS[action], pattern, wildcards=True)
-        if fault is None and identity.scope is not None:
-            fault = scope_fault(identity.scope, action, pattern, wildcard=True)
-        if fault is None:
-            fault = beyond_grants(identity, action, pattern)
+        fault = _bound(identity, action, pattern, _RESERVED, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
         if self._shadow is not None and fault is None:
@@ -110,10 +114,25 @@ class Door:
     def _note(self, action: Action, decision: Decision) -> None:
         if self._metrics is not None:
             counter = self._counters.get((action, decision.reason))
-            if counter is None:  # a fixed set: twelve actions, eight reasons
+            if counter is None:  # a fixed set: the actions and the reasons
                 counter = self._metrics.decisions.labels(f"{action.section}.{action.verb}", decision.reason.value)
                 self._counters[action, decision.reason] = counter
             counter.inc()
+
+
+def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wildcards: bool) -> Decision | None:
+    """The first denial that comes before the rules, in the order of docs/reference/permissions-order.md; None: the rules decide."""
+    fault = _fault(_SECTIONS[action], name, wildcards=wildcards)
+    if fault is not None and (fault is not _RESERVED or not (identity.key or identity.is_server)):
+        return fault
+    bound = beyond_grants(identity, action, name)
+    if bound is not None:
+        return bound
+    if fault is not None and not identity.is_server and not trust.allowed:  # the kind of the name is a bar (T26)
+        return trust
+    if identity.scope is not None:
+        return scope_fault(identity.scope, action, name, wildcard=wildcards)
+    return None
 
 
 def refusal(action: Action, decision: Decision) -> Refused:

@@ -7,6 +7,8 @@ one channel reaches every receiver in that order. A session with several matchin
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from trio_router.errors import Refused
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
@@ -67,20 +69,39 @@ class Events:
             self._registry(channel).leave(subscription, session)
         session.subscriptions.clear()
 
-    def publish(self, session: Session, channel: str, data: Payload, *, echo: bool, disclose: bool) -> None:
+    def receivers(self, channel: str) -> Iterator[tuple[str | None, tuple[Peer, ...]]]:
+        """Who receives ``channel``: by its name (None) first, then by each pattern."""
+        exact = self._exact.get(channel)
+        if exact is not None:
+            yield None, exact.peers
+        for subscription in self._index.matching(channel):
+            yield subscription.name, subscription.peers
+
+    def publish(
+        self,
+        session: Session,
+        channel: str,
+        data: Payload,
+        *,
+        echo: bool,
+        disclose: bool,
+        only: Peer | None = None,
+        without: Collection[Peer] = (),
+    ) -> None:
         """Hand an event to everybody who subscribed its channel: the exact subscription first, then the patterns.
 
         ``echo``: also to the publisher, if subscribed. ``disclose``: tell who published, which the router knows
-        and nobody can claim (T28).
+        and nobody can claim (T28). ``only``: to nobody else; ``without``: not to these.
         """
         publisher = session.publisher if disclose else None
-        without = None if echo else session.peer
+        if not echo:
+            without = (*without, session.peer)
         told = 0
         exact = self._exact.get(channel)
         if exact is not None:
-            told = _deliver(exact, Delivery(channel, data, None, publisher), without)
+            told = _deliver(exact, Delivery(channel, data, None, publisher), only, without)
         for subscription in self._index.matching(channel):
-            told += _deliver(subscription, Delivery(channel, data, subscription.name, publisher), without)
+            told += _deliver(subscription, Delivery(channel, data, subscription.name, publisher), only, without)
         self._metrics.events.inc()
         self._metrics.deliveries.inc(told)
 
@@ -88,10 +109,12 @@ class Events:
         return self._wildcard if is_pattern(channel) else self._exact
 
 
-def _deliver(subscription: Subscription, delivery: Delivery, without: Peer | None) -> int:
+def _deliver(subscription: Subscription, delivery: Delivery, only: Peer | None, without: Collection[Peer]) -> int:
     peers = subscription.peers
-    if without is not None and without in peers:
-        peers = tuple([peer for peer in peers if peer is not without])
+    if without and not set(without).isdisjoint(peers):
+        peers = tuple([peer for peer in peers if peer not in without])
+    if only is not None:
+        peers = (only,) if only in peers else ()
     for peer in peers:
         peer.event(delivery)
     return len(peers)

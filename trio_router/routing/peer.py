@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols.codes import CloseCode
-from trio_router.protocols.messages import Publisher
+from trio_router.protocols.messages import Participant, Publisher
 
 
 class Delivery:
@@ -67,8 +67,13 @@ class Peer(Protocol):
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         """A session of a user it watches came or went."""
 
+    def participant(
+        self, channel: str, change: Literal["joined", "left"], participant: Participant, subscription: str | None
+    ) -> None:
+        """Somebody came to a channel it receives, or left it; ``subscription`` is the pattern it receives it by, if any."""
+
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
-        """A standing right was taken away: ``verb`` is subscribe, provide or presence_subscribe; ``decision`` its id."""
+        """A standing right was taken away: ``verb`` is subscribe, connect, provide or presence_subscribe; ``decision`` its id."""
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """End the connection. ``retry_after`` is in seconds."""

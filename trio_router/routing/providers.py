@@ -11,12 +11,22 @@ from __future__ import annotations
 from trio_router.routing.session import Session
 
 
+def direct_pool(session_id: str, procedure: str) -> str:
+    """What the direct offer of a session is kept under; the blank is in no procedure's name."""
+    return f"{session_id} {procedure}"
+
+
 class Offer:
-    """One session's offer to answer calls to one procedure, at most ``capacity`` (at least 1) at a time."""
+    """One session's offer to answer calls to one procedure, at most ``capacity`` (at least 1) at a time.
 
-    __slots__ = ("calls", "capacity", "procedure", "session")
+    ``pool`` is what it is kept under: the procedure's name, or one of its own for an offer that only those reach who
+    name the session.
+    """
 
-    def __init__(self, session: Session, procedure: str, capacity: int) -> None:
+    __slots__ = ("calls", "capacity", "pool", "procedure", "session")
+
+    def __init__(self, session: Session, procedure: str, capacity: int, *, direct: bool = False) -> None:
+        self.pool = direct_pool(session.id, procedure) if direct else procedure
         self.session = session
         self.procedure = procedure
         self.capacity = capacity

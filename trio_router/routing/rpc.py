@@ -21,7 +21,7 @@ from trio_router.metrics import Metrics
 from trio_router.payload import Payload
 from trio_router.protocols import codes
 from trio_router.routing.peer import Timer, Timers
-from trio_router.routing.providers import Offer, Providers
+from trio_router.routing.providers import Offer, Providers, direct_pool
 from trio_router.routing.session import Session
 
 CALL_ID_BYTES: Final = 16  # 128 random bits, 22 characters
@@ -65,8 +65,10 @@ class Rpc:
 
     # ---- providing ------------------------------------------------------------------------------------------
 
-    def provide(self, session: Session, procedure: str, concurrency: int | None) -> None:
+    def provide(self, session: Session, procedure: str, concurrency: int | None, *, direct: bool = False) -> None:
         """Offer ``procedure``; ``concurrency`` calls at a time, at most ``invocations_per_provider`` (also for None).
+
+        ``direct``: only calls that name this session reach it.
 
         Raises:
             Refused: ALREADY_PROVIDED, LIMIT_REACHED (``procedures_per_session``), INVALID_MESSAGE for less than one.
@@ -80,8 +82,8 @@ class Rpc:
             if concurrency < 1:
                 raise Refused(codes.INVALID_MESSAGE, "concurrency: expected 1 or more")
             capacity = min(capacity, concurrency)
-        offer = session.offers[procedure] = Offer(session, procedure, capacity)
-        self._procedures.setdefault(procedure, Providers()).add(offer)
+        offer = session.offers[procedure] = Offer(session, procedure, capacity, direct=direct)
+        self._procedures.setdefault(offer.pool, Providers()).add(offer)
 
     def unprovide(self, session: Session, procedure: str) -> None:
         """Withdraw an offer; calls in progress may still be answered.
@@ -116,8 +118,9 @@ class Rpc:
         timeout: float | None,
         progress: bool,
         disclose: bool,
+        provider: str | None = None,
     ) -> None:
-        """Give a call to a provider; its outcome comes through ``peer.result`` or ``peer.call_failed`` with ``tag``.
+        """Give a call to a provider (the session ``provider``, by its direct offer, if that is given); its outcome comes through ``peer.result`` or ``peer.call_failed`` with ``tag``.
 
         ``timeout`` is seconds to the final result, at most ``call_timeout_max``; None is ``call_timeout``.
 
@@ -128,7 +131,8 @@ class Rpc:
             raise Refused(codes.DUPLICATE_ID)
         if len(session.calls) >= self.limits.calls_per_session:
             raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.calls_per_session} open calls per session")
-        providers = self._procedures.get(procedure)
+        pool = procedure if provider is None else direct_pool(provider, procedure)
+        providers = self._procedures.get(pool)
         if providers is None:
             self._count("no_provider")
             raise Refused(codes.NO_PROVIDER)
@@ -224,16 +228,16 @@ class Rpc:
         del call.provider.invocations[call.id]
         if call.timer is not None:
             call.timer.cancel()
-        providers = self._procedures.get(call.offer.procedure)
+        providers = self._procedures.get(call.offer.pool)
         if providers is not None:
             providers.release(call.offer)
         self._count(outcome)
 
     def _withdraw(self, offer: Offer) -> None:
-        providers = self._procedures[offer.procedure]
+        providers = self._procedures[offer.pool]
         providers.remove(offer)
         if not len(providers):
-            del self._procedures[offer.procedure]
+            del self._procedures[offer.pool]
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes[outcome].inc()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio_router.routing.providers import Offer
     from trio_router.routing.rpc import Call
     from trio_router.routing.subscriptions import Subscription
+    from trio_router.routing.trust import Openings
 
 
 class Session:
@@ -26,10 +27,12 @@ class Session:
 
     __slots__ = (
         "calls",
+        "connections",
         "everybody",
         "identity",
         "invocations",
         "offers",
+        "openings",
         "peer",
         "publisher",
         "subscriptions",
@@ -41,6 +44,8 @@ class Session:
         self.peer = peer
         self.publisher = Publisher(identity.session_id, identity.user.id)
         self.subscriptions: dict[str, Subscription] = {}  # by channel or pattern, as subscribed
+        self.connections: dict[str, None] = {}  # channels it may send to without receiving them
+        self.openings: Openings = {}  # what of all this a trust-token opened
         self.offers: dict[str, Offer] = {}  # by procedure
         self.calls: dict[str, Call] = {}  # made by this session and not yet answered, by its own tag
         self.invocations: dict[str, Call] = {}  # chosen to answer, by the router's call id

@@ -1,4 +1,4 @@
-"""What a session has standing (subscriptions, offers, presence watches), and how each of it is decided again.
+"""What a session has standing (subscriptions, connections, offers, presence watches), and how each of it is decided again.
 
 The one list of the kinds of standing rights, for whoever decides them again: in earnest, ahead of a reload, or to
 say what would end. Watching everybody is no right of its own: each name is decided when it is told.
@@ -15,9 +15,11 @@ from trio_router.permissions.decision import Action, Decision, Ruleset
 from trio_router.routing.door import Door
 from trio_router.routing.events import is_pattern
 from trio_router.routing.session import Session
+from trio_router.routing.trust import standing_word
 
 VERBS: Final = {
     Action.EVENT_SUBSCRIBE: "subscribe",
+    Action.EVENT_PUBLISH: "connect",
     Action.RPC_PROVIDE: "provide",
     Action.PRESENCE_ALLOW: "presence_subscribe",
 }
@@ -42,6 +44,8 @@ def rights(session: Session) -> Iterator[tuple[Action, str]]:
     """Every standing right as (action, name)."""
     for channel in session.subscriptions:
         yield Action.EVENT_SUBSCRIBE, channel
+    for channel in session.connections:
+        yield Action.EVENT_PUBLISH, channel
     for procedure in session.offers:
         yield Action.RPC_PROVIDE, procedure
     for user in session.watches:
@@ -52,14 +56,21 @@ def holds(session: Session, action: Action, name: str) -> bool:
     """Whether ``session`` has this right standing."""
     if action is Action.EVENT_SUBSCRIBE:
         return name in session.subscriptions
+    if action is Action.EVENT_PUBLISH:
+        return name in session.connections
     return name in (session.offers if action is Action.RPC_PROVIDE else session.watches)
 
 
-def decide(door: Door, session: Session, action: Action, name: str) -> Decision:
-    """Whether ``session`` may have this right, by the rules of ``door``."""
+def decide(door: Door, session: Session, action: Action, name: str, word: Decision | None = None) -> Decision:
+    """Whether ``session`` may have this right, by the rules of ``door``.
+
+    ``word`` is what a trust-token says of the name, by default of the one that opened what stands.
+    """
     if action is Action.EVENT_SUBSCRIBE and is_pattern(name):
         return door.authorize_pattern(session.identity, action, name)
-    return door.authorize(session.identity, action, name)
+    if word is None:
+        word = standing_word(session.openings, action, name)
+    return door.authorize(session.identity, action, name, trust=word)
 
 
 def losses(door: Door, session: Session) -> list[Loss]:
@@ -90,7 +101,9 @@ class Reconsideration:
             found = losses(self._door, session)
             if found:
                 self._found[session] = found
-            decisions -= 1 + len(session.subscriptions) + len(session.offers) + len(session.watches)
+            decisions -= (
+                1 + len(session.subscriptions) + len(session.connections) + len(session.offers) + len(session.watches)
+            )
         return bool(self._pending)
 
     def again(self, session: Session) -> None:

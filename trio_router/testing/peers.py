@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols.codes import CloseCode
-from trio_router.protocols.messages import Publisher
+from trio_router.protocols.messages import Participant, Publisher
 from trio_router.routing.peer import Delivery
 
 
@@ -45,6 +45,11 @@ class RecordingPeer:
 
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         self.told.append(("presence", user, change, sessions))
+
+    def participant(
+        self, channel: str, change: Literal["joined", "left"], participant: Participant, subscription: str | None
+    ) -> None:
+        self.told.append(("participant", channel, change, participant, subscription))
 
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
         self.told.append(("revoked", verb, name, code, detail, *([decision] if decision else [])))

@@ -32,6 +32,22 @@ MINIMAL: list[tuple[dict[str, Any], messages.Message]] = [
     ({"type": "answer", "id": "1", "data": "x"}, messages.Answer("1", "x")),
     ({"type": "subscribe", "id": "1", "channel": "news/*"}, messages.Subscribe("1", "news/*")),
     ({"type": "unsubscribe", "id": "1", "channel": "news/*"}, messages.Unsubscribe("1", "news/*")),
+    ({"type": "subscribe", "id": "1", "channel": "pvt:a", "token": "t"}, messages.Subscribe("1", "pvt:a", "t")),
+    ({"type": "connect", "id": "1", "channel": "prs:a", "token": "t"}, messages.Connect("1", "prs:a", "t")),
+    ({"type": "disconnect", "id": "1", "channel": "prs:a"}, messages.Disconnect("1", "prs:a")),
+    ({"type": "participants", "id": "1", "channel": "prs:a"}, messages.Participants("1", "prs:a")),
+    (
+        {"type": "publish", "channel": "a", "to": "s-1", "exclude": ["s-2"]},
+        messages.Publish("a", to="s-1", exclude=("s-2",)),
+    ),
+    (
+        {"type": "provide", "id": "1", "procedure": "pvt:p", "direct": True, "token": "t"},
+        messages.Provide("1", "pvt:p", direct=True, token="t"),
+    ),
+    (
+        {"type": "call", "id": "1", "procedure": "pvt:p", "provider": "s-1", "token": "t"},
+        messages.Call("1", "pvt:p", provider="s-1", token="t"),
+    ),
     ({"type": "publish", "channel": "pvt:a"}, messages.Publish("pvt:a")),
     (
         {"type": "publish", "channel": "a", "id": "x", "echo": False, "disclose": True},
@@ -404,6 +420,25 @@ TOLD: list[tuple[messages.Reply, dict[str, Any]]] = [
     (
         messages.PresenceChange("a", "left", 0),
         {"type": "presence_change", "user": "a", "change": "left", "sessions": 0},
+    ),
+    (
+        messages.ParticipantList("1", "prs:a", (messages.Participant("s-1", "ada", {"age": 36}),)),
+        {
+            "type": "participants",
+            "id": "1",
+            "channel": "prs:a",
+            "participants": [{"session": "s-1", "sysid": "ada", "sysinfo": {"age": 36}}],
+        },
+    ),
+    (
+        messages.ParticipantChange("sys:a", "joined", messages.Participant("s-1", "ada"), "sys:*"),
+        {
+            "type": "participant_change",
+            "channel": "sys:a",
+            "change": "joined",
+            "participant": {"session": "s-1", "sysid": "ada", "sysinfo": {}},
+            "subscription": "sys:*",
+        },
     ),
     (
         messages.Revoked("subscribe", "a", codes.DENIED),

@@ -203,8 +203,8 @@ def _call(message: messages.Call) -> None:
     _id(message.id)
     _named("procedure", _check_procedure, message.procedure)
     _bounded("timeout", message.timeout, MAX_TIMEOUT)
-    if message.session is not None:
-        _id(message.session, "session")
+    if message.provider is not None:
+        _id(message.provider, "provider")
 
 
 def _from_provider(message: messages.ProviderResult | messages.ProviderError) -> None:
