@@ -30,6 +30,9 @@ _SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 Ask = Callable[[str], Awaitable[str]]
 
+Veto = Callable[[Accepted], str | None]
+"""Judges a login that a strategy accepted; a slug refuses it all the same."""
+
 
 @attrs.frozen
 class Outcome:
@@ -58,7 +61,9 @@ class Chain:
         deadline: float,
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
+        veto: Veto | None = None,
     ) -> None:
+        self._veto = veto
         self._strategies = tuple(zip(_distinct_names(strategies), strategies, strict=True))
         self._deadline = deadline
         self._metrics = metrics
@@ -81,6 +86,8 @@ class Chain:
     async def _search(self, request: LoginRequest, ask: Ask, deadline: float) -> Outcome:
         for name, strategy in self._strategies:
             answer = await self._dialogue(name, strategy, request, ask, deadline)
+            if isinstance(answer, Accepted) and self._veto is not None and (reason := self._veto(answer)) is not None:
+                return Outcome(name, Denied(reason, {"error": reason}))
             if not isinstance(answer, NotMine):
                 return Outcome(name, answer)
         return Outcome("", Denied("not_mine"))

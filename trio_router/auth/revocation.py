@@ -71,18 +71,13 @@ class RevocationIndex:
         for revocation in revocations:
             self._put(revocation)
 
-    def check_room(self, revocation: Revocation, now: float) -> None:
-        """Returns if ``revocation`` can be added at ``now``. Raises ``RevocationsFull``."""
-        if len(self._found) < self._entries or _place(revocation) in self._found:
-            return
-        self._found = {place: kept for place, kept in self._found.items() if kept.until > now}
-        if len(self._found) >= self._entries:
-            raise RevocationsFull(f"{self._entries} revocations are in force")
-
-    def add(self, revocation: Revocation, now: float) -> None:
-        """From now on it counts. Raises ``RevocationsFull``."""
-        self.check_room(revocation, now)
-        self._put(revocation)
+    def add(self, revocation: Revocation, now: float) -> Revocation:
+        """From now on it counts. Returns it together with what was revoked by that name before. Raises ``RevocationsFull``."""
+        if len(self._found) >= self._entries and _place(revocation) not in self._found:
+            self._found = {place: kept for place, kept in self._found.items() if kept.until > now}
+            if len(self._found) >= self._entries:
+                raise RevocationsFull(f"{self._entries} revocations are in force")
+        return self._put(revocation)
 
     def refuses(self, credential: Credential, now: float) -> bool:
         """Whether something in force at ``now`` keeps ``credential`` from being used anew."""
@@ -109,7 +104,7 @@ class RevocationIndex:
         found = [kept for kept in self._found.values() if kept.app == app and kept.until > now]
         return sorted(found, key=lambda kept: kept.at, reverse=True)
 
-    def _put(self, revocation: Revocation) -> None:
+    def _put(self, revocation: Revocation) -> Revocation:
         place = _place(revocation)
         kept = self._found.get(place)
         if kept is not None:  # a later one replaces an earlier one, and takes nothing back
@@ -117,6 +112,7 @@ class RevocationIndex:
                 revocation, at=max(kept.at, revocation.at), until=max(kept.until, revocation.until)
             )
         self._found[place] = revocation
+        return revocation
 
 
 def _place(revocation: Revocation) -> tuple[str, Kind, str]:

@@ -28,6 +28,7 @@ from trio_router.routing.core import Core
 from trio_router.routing.peer import Delivery
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
+from trio_router.session.renewal import Renewal
 from trio_router.session.wire import Wire
 
 TURN: Final = 32
@@ -50,6 +51,7 @@ class Connection:
         wire: Wire,
         machine: ServerMachine,
         ending: Ending,
+        renewal: Renewal,
         limits: Limits,
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
@@ -60,10 +62,12 @@ class Connection:
         self._wire = wire
         self._machine = machine
         self._ending = ending
+        self._renewal = renewal
         self._limits = limits
         self._metrics = metrics
         self._log = log
         self._invalid = 0
+        self._refused_tokens = 0
 
     async def run(self, welcome: messages.Welcome) -> None:
         """Take part in the core until the link or the session ends.
@@ -76,16 +80,49 @@ class Connection:
         self._link.send(self._wire.frame(welcome))
         self._session = self._core.attach(self._identity, self)
         try:
+            self._renewal.watch(self._identity.expires_at)
             handled = 0
             while True:
-                self._handle(await self._link.receive())
+                frame = await self._link.receive()
+                await self._go_on()
+                refresh = self._handle(frame)
+                if refresh is not None:
+                    await self._refresh(refresh)
                 handled += 1
                 if handled % TURN == 0:
                     await trio.lowlevel.checkpoint()
         finally:
             self._core.detach(self._session)
 
-    def _handle(self, frame: str | bytes) -> None:
+    async def _go_on(self) -> None:
+        """Returns unless the session was ended meanwhile: it may be out of the core already."""
+        while self._ending.code is not None:
+            await trio.lowlevel.checkpoint()
+
+    def warn(self, expires: float) -> None:
+        """The login ends soon."""
+        self._tell(messages.Expiring(expires))
+
+    async def _refresh(self, message: messages.Refresh) -> None:
+        """Go on with a new token. It is judged in this session's turn, so what it sends next is decided by the new rights."""
+        self._metrics.requests.labels("refresh").inc()
+        try:
+            identity = await self._renewal.judge(self._session.identity, message.token)
+        except Refused as refused:
+            self._fail(refused.code, message.id, refused.detail)
+            self._refused_tokens += refused.code == codes.REFRESH_DENIED
+            if self._refused_tokens >= self._limits.login_attempts:
+                raise SessionEnd(codes.LOGIN_ATTEMPTS) from None
+            return
+        await self._go_on()
+        # From here to the answer nothing waits: the old rights, or the new ones.
+        self._refused_tokens = 0
+        self._core.replace_identity(self._session, identity)
+        self._renewal.watch(identity.expires_at)
+        self._tell(messages.Done(message.id, identity.expires_at))
+
+    def _handle(self, frame: str | bytes) -> messages.Refresh | None:
+        """Carry out one message, but for a refresh, which is given back because it takes time."""
         if isinstance(frame, bytes):
             raise SessionEnd(codes.UNSUPPORTED_DATA)
         try:
@@ -96,7 +133,9 @@ class Connection:
             self._invalid += 1
             if self._invalid > self._limits.invalid_messages:
                 raise SessionEnd(codes.INVALID_MESSAGES) from None
-            return
+            return None
+        if isinstance(message, messages.Refresh):
+            return message
         verb, run, name = self._VERBS[type(message)]
         self._metrics.requests.labels(verb).inc()
         try:
@@ -114,16 +153,29 @@ class Connection:
                 )
             else:
                 self._fail(refused.code, request_id, refused.detail, decision=refused.decision)
+        return None
 
     # ---- verbs ------------------------------------------------------------------------------------------------
 
     def _subscribe(self, message: messages.Subscribe) -> None:
-        self._core.subscribe(self._session, message.channel)
+        self._core.subscribe(self._session, message.channel, message.token)
         self._done(message.id)
 
     def _unsubscribe(self, message: messages.Unsubscribe) -> None:
         self._core.unsubscribe(self._session, message.channel)
         self._done(message.id)
+
+    def _connect(self, message: messages.Connect) -> None:
+        self._core.connect(self._session, message.channel, message.token)
+        self._done(message.id)
+
+    def _disconnect(self, message: messages.Disconnect) -> None:
+        self._core.disconnect(self._session, message.channel)
+        self._done(message.id)
+
+    def _participants(self, message: messages.Participants) -> None:
+        found = self._core.participants_of(self._session, message.channel)
+        self._tell(messages.ParticipantList(message.id, message.channel, found))
 
     def _publish(self, message: messages.Publish) -> None:
         request_id = message.id
@@ -134,10 +186,14 @@ class Connection:
             echo=message.echo,
             disclose=message.disclose,
             accepted=None if request_id is None else lambda: self._done(request_id),
+            to=message.to,
+            exclude=message.exclude,
         )
 
     def _provide(self, message: messages.Provide) -> None:
-        self._core.provide(self._session, message.procedure, message.concurrency)
+        self._core.provide(
+            self._session, message.procedure, message.concurrency, direct=message.direct, token=message.token
+        )
         self._done(message.id)
 
     def _unprovide(self, message: messages.Unprovide) -> None:
@@ -153,6 +209,8 @@ class Connection:
             timeout=None if message.timeout is None else message.timeout / 1000,
             progress=message.progress,
             disclose=message.disclose,
+            provider=message.provider,
+            token=message.token,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
@@ -221,6 +279,15 @@ class Connection:
     def presence(self, user: str, change: Literal["joined", "left"], sessions: int) -> None:
         self._tell(messages.PresenceChange(user, change, sessions))
 
+    def participant(
+        self,
+        channel: str,
+        change: Literal["joined", "left"],
+        participant: messages.Participant,
+        subscription: str | None,
+    ) -> None:
+        self._tell(messages.ParticipantChange(channel, change, participant, subscription))
+
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
         self._tell(messages.Revoked(verb, name, code, detail, decision))
 
@@ -261,6 +328,9 @@ class Connection:
     _VERBS: ClassVar[Mapping[type[messages.Message], tuple[str, Callable[..., None], Callable[[Any], str]]]] = {
         messages.Subscribe: ("subscribe", _subscribe, _nothing),
         messages.Unsubscribe: ("unsubscribe", _unsubscribe, _nothing),
+        messages.Connect: ("connect", _connect, _nothing),
+        messages.Disconnect: ("disconnect", _disconnect, _nothing),
+        messages.Participants: ("participants", _participants, _nothing),
         messages.Publish: ("publish", _publish, lambda message: message.channel),
         messages.Provide: ("provide", _provide, _nothing),
         messages.Unprovide: ("unprovide", _unprovide, _nothing),

@@ -20,7 +20,7 @@ import trio
 
 from trio_router.auth.chain import Chain
 from trio_router.clock import Clock
-from trio_router.identity import new_session_id
+from trio_router.identity import Identity, new_session_id
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.protocols import codes, messages
@@ -35,6 +35,7 @@ from trio_router.session.firewall import contain
 from trio_router.session.keepalive import Keepalive
 from trio_router.session.link import Link, LinkClosed
 from trio_router.session.quarantine import Admitted, Quarantine
+from trio_router.session.renewal import Renewal
 from trio_router.session.turns import Turns
 from trio_router.session.wire import NativeWire, Wire
 
@@ -60,7 +61,7 @@ class _End:
 class SessionServer:
     """All sessions of one app. ``chain`` and ``limits`` may be replaced at any time; sessions to come use the new ones.
 
-    ``timers`` must be running. ``jitter`` gives a number in [0, 1): it spreads the drain.
+    ``timers`` must be running. ``revoked`` says whether a login was revoked since it was accepted. ``jitter`` gives a number in [0, 1): it spreads the drain.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class SessionServer:
         clock: Clock,
         timers: Timers,
         log: structlog.stdlib.BoundLogger,
+        revoked: Callable[[Identity], bool] = lambda _: False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._revoked = revoked
         self.chain = chain
         self.limits = limits
         self._app = app
@@ -178,6 +181,14 @@ class SessionServer:
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         limits = self.limits
+        renewal = Renewal(
+            chain=lambda: self.chain,
+            expiry=self._expiry,
+            clock=self._clock,
+            grace=limits.expiry_grace,
+            warn=lambda expires: connection.warn(expires),  # noqa: PLW0108 - it does not exist yet
+            end=lambda: ending.end(codes.SESSION_EXPIRED),
+        )
         connection = Connection(
             link,
             admitted.identity,
@@ -185,6 +196,7 @@ class SessionServer:
             wire=wire,
             machine=machine,
             ending=ending,
+            renewal=renewal,
             limits=limits,
             metrics=self._metrics,
             log=log,
@@ -196,20 +208,17 @@ class SessionServer:
             pong_timeout=limits.pong_timeout,
             dead=lambda: ending.end(codes.PING_TIMEOUT),
         )
-        expires = admitted.identity.expires_at
-        watched = None
         gauge = self._metrics.connections.labels("live")
         gauge.inc()
         try:
             keepalive.start()
-            if expires is not None:
-                watched = self._expiry.at(expires + limits.expiry_grace, lambda: ending.end(codes.SESSION_EXPIRED))
+            if self._revoked(admitted.identity):  # between its acceptance and its place among the sessions (T52)
+                raise SessionEnd(codes.REVOKED)
             await connection.run(admitted.welcome)
         finally:
             gauge.dec()
             keepalive.stop()
-            if watched is not None:
-                watched.cancel()
+            renewal.stop()
 
     async def _close(self, link: Link, end: _End, ending: Ending, wire: Wire) -> None:
         await self._turns.take()

@@ -15,7 +15,7 @@ from trio_router.auth.strategy import Accepted
 from trio_router.identity import User
 from trio_router.limits import Limits
 from trio_router.permissions.decision import Action
-from trio_router.protocols import codes
+from trio_router.protocols import codes, messages
 from trio_router.protocols.native.machine import REQUESTS
 from trio_router.session.connection import Connection
 from trio_router.session.link import LinkClosed
@@ -25,7 +25,7 @@ Make = Callable[..., World]
 
 
 def test_every_verb_of_a_live_session_has_its_place() -> None:
-    assert set(Connection._VERBS) == set(REQUESTS)
+    assert set(Connection._VERBS) | {messages.Refresh} == set(REQUESTS)
 
 
 async def ask(link: MemoryLink, **message: Any) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Revoking: put in force, end what depends on it, remember; in that order.
+
+The one way to revoke anything, over the index that every login is compared with, the store that outlives the process, and
+those who can end what is connected. It knows no session and no HTTP. The rule that keeps it honest: when :meth:`revoke`
+returns, nothing it reaches is served any more; a store that fails is reported, and takes back nothing (T52).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trio_router.auth.revocation import Credential, RevocationIndex
+from trio_router.clock import Clock
+from trio_router.errors import RouterError
+from trio_router.storage.revocations import InvalidRevocation, Kind, Revocation, RevocationStore, check_revocation
+
+KEPT: Final = 30 * 86_400.0
+"""Seconds a revocation is kept unless told otherwise: longer than any credential it could be about is good for."""
+
+MAX_KEPT: Final = 366 * 86_400.0
+
+End = Callable[[Revocation, bool], int]
+"""Ends at once what a revocation reaches, for good or not; returns how many sessions that were."""
+
+__all__ = ["KEPT", "MAX_KEPT", "End", "RevocationStoreUnavailable", "Revocations"]
+
+
+class RevocationStoreUnavailable(RouterError):
+    """It is in force, and ``ended`` sessions ended, but it is not stored: a restart would forget it. Revoke again."""
+
+    def __init__(self, ended: int) -> None:
+        super().__init__("the revocation is in force and could not be stored")
+        self.ended = ended
+
+
+class Revocations:
+    """The revocations of one router."""
+
+    def __init__(
+        self, store: Callable[[], RevocationStore], clock: Clock, index: RevocationIndex | None = None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._index = RevocationIndex() if index is None else index
+        self._ends: list[End] = []
+
+    def on_revoke(self, end: End) -> None:
+        """``end`` is called for each revocation from now on."""
+        self._ends.append(end)
+
+    async def load(self) -> None:
+        """Take over what was stored. Raises ``StorageUnavailable``."""
+        self._index.load(await self._store().load(self._clock.wall()))
+
+    def refuses(self, credential: Credential) -> bool:
+        """Whether ``credential`` cannot be used (any more) to log in or to ask for something."""
+        return self._index.refuses(credential, self._clock.wall())
+
+    def issue_time(self, app: str, user: str, key: str) -> float:
+        """When a token that is made now is to say it was issued; at most a second from now."""
+        return self._index.issue_time(app, user, key, self._clock.wall())
+
+    def all(self, app: str) -> list[Revocation]:
+        """What is in force in ``app``, the newest first."""
+        return self._index.all(app, self._clock.wall())
+
+    async def revoke(
+        self, app: str, kind: Kind, value: str, *, at: float | None = None, kept: float = KEPT, for_good: bool = False
+    ) -> int:
+        """Revoke, and end the connections that depend on it. Returns how many ended.
+
+        ``at``: what was issued up to then is revoked (default and latest: now). ``kept`` is in seconds. ``for_good``: those
+        who are sent away are told to stay away, and not to log in again.
+
+        Raises:
+            InvalidRevocation: it names nothing that can be revoked.
+            RevocationsFull: too many are in force; nothing happened.
+            RevocationStoreUnavailable: it is in force until a restart.
+        """
+        now = self._clock.wall()
+        at = now if at is None else at
+        if not 0 <= at <= now:
+            raise InvalidRevocation("at: must not be in the future")
+        if not 0 < kept <= MAX_KEPT:
+            raise InvalidRevocation(f"kept: must be from 0 to {MAX_KEPT:.0f} seconds")
+        revocation = Revocation(app, kind, value, at, now + kept)
+        check_revocation(revocation)
+        merged = self._index.add(revocation, now)
+        ended = sum(end(revocation, for_good) for end in self._ends)
+        try:
+            await self._store().add(merged)
+        except RouterError as error:
+            raise RevocationStoreUnavailable(ended) from error
+        return ended
