@@ -135,6 +135,7 @@ def cel_python(seconds: float) -> dict[str, Rates]:
     found = 0.0
     for runner in (celpy.InterpretedRunner, celpy.CompiledRunner):
         types = {"user": celpy.celtypes.MapType, "userid": celpy.celtypes.StringType}
+        celpy.CELParser.CEL_PARSER = None  # each runner wants a parser of its own
         environment = celpy.Environment(annotations=types, runner_class=runner)
         program = environment.program(environment.compile("user.id == userid"))
         values = {"user": celpy.json_to_cel({"id": "egon"}), "userid": celpy.celtypes.StringType("egon")}
