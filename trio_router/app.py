@@ -20,6 +20,8 @@ import attrs
 import trio
 
 from trio_router import __version__, log
+from trio_router.audit.entries import decision_entry
+from trio_router.audit.writer import DecisionLog
 from trio_router.auth import registry
 from trio_router.auth.accounts import Accounts
 from trio_router.auth.chain import Chain
@@ -39,9 +41,12 @@ from trio_router.http.public import public_app
 from trio_router.http.serve import HttpServer
 from trio_router.metrics import Metrics
 from trio_router.permissions.decision import Ruleset
+from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.core import Core
+from trio_router.routing.decisions import DecisionBook
 from trio_router.routing.door import Door
+from trio_router.routing.tracing import Tracer
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.opening import open_user_store
@@ -92,7 +97,11 @@ class Router:
 
         rules = read_rules(config, self._clock)
         limits = config.limits
-        self._door = Door(rules, self._metrics)
+        redaction = Redaction.of(config.decisions.redact)
+        self._decision_log = self._make_decision_log(config)
+        book = self._make_book(config, redaction)
+        self._door = Door(rules, self._metrics, book)
+        self._tracer = Tracer(APP, self._door, book, redaction)
         self._timers = TrioTimers(log.get("timers"))
         self._core = Core(APP, self._door, self._timers, limits, self._metrics)
         self._admission = Admission(limits)
@@ -130,6 +139,9 @@ class Router:
             await _prepare(self._strategies)
             for finding in self._unsafe:
                 self._log.warning("unsafe", finding=finding)
+            if self._decision_log is not None:
+                self._decision_log.open()
+                self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
                 address = await self._listen(nursery)
@@ -150,6 +162,9 @@ class Router:
             await self._outbound.aclose()
             if self._store is not None:
                 await self._store.aclose()
+        if self._decision_log is not None:
+            with trio.CancelScope(shield=True):  # bounded by its own timeout
+                await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
 
     async def _listen(self, nursery: trio.Nursery) -> Address:
         listen = self._config.listen
@@ -179,7 +194,9 @@ class Router:
         store = self._users() if any(step.strategy == "users" for step in self._config.login) else None
         accounts = Accounts(store, APP, PasswordHasher(), self._clock, on_locked_out=self._lock_out) if store else None
         metrics = self._metrics if admin.metrics else None
-        server = HttpServer(admin_app(self, metrics, token=admin.token, users=accounts), self._config.limits)
+        server = HttpServer(
+            admin_app(self, metrics, token=admin.token, users=accounts, decisions=self._tracer), self._config.limits
+        )
         try:
             port = await nursery.start(serve_admin, server, admin.host, admin.port)
         except OSError as error:
@@ -268,6 +285,25 @@ class Router:
     def _read(self) -> tuple[Config, Ruleset]:
         config = self._reread() if self._reread else self._config
         return config, read_rules(config, self._clock)
+
+    # ---- decisions --------------------------------------------------------------------------------------------
+
+    def _make_decision_log(self, config: Config) -> DecisionLog | None:
+        path = config.decisions.log
+        if path is None:
+            return None
+        dropped = self._metrics.decisions_dropped
+        return DecisionLog(path, clock=self._clock, log=log.get("decisions"), on_dropped=dropped.inc)
+
+    def _make_book(self, config: Config, redaction: Redaction) -> DecisionBook:
+        settings, decision_log = config.decisions, self._decision_log
+        return DecisionBook(
+            self._clock,
+            keep=settings.keep,
+            memory=settings.memory,
+            allowed_too=settings.log_allowed,
+            sink=None if decision_log is None else lambda entry: decision_log.write(decision_entry(entry, redaction)),
+        )
 
     # ---- parts ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ TEXTS: Final = {
     "busy": "too many passwords are being hashed; try again",
     "bad_host": "the Host header does not name this listener",
     "http_version": "this version of HTTP is not spoken here",
+    "decision_unknown": "there is no decision with this id, or it is no longer kept",
     "forbidden_origin": "requests from web pages are not accepted here",
     "internal_error": "the router failed",
     "invalid_body": "the body is not valid",
