@@ -338,7 +338,7 @@ class _Walk:
     def _evaluate(self, node: Node) -> Any:
         rule = self._rule
         label = f"{rule.ref.source}:{rule.ref.line}"
-        evaluate = compile_expression(node, variables=rule.pattern.variables, action=rule.ref.action, label=label)
+        evaluate = compile_expression(node, variables=rule.pattern.variables, action=rule.action_value, label=label)
         return evaluate(*self._question)
 
 
