@@ -30,6 +30,7 @@ from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import (
     UNDEFINED,
     Conditional,
+    Constant,
     Index,
     Junction,
     Member,
@@ -52,7 +53,7 @@ class Step:
     """One part of the expression: ``text[start:end]``, ``depth`` levels inside the whole.
 
     ``kind`` is the value's type, ``value`` the value as it may be shown. ``error`` is set where the part itself failed; a part
-    that holds a failed one is in the state ``error`` too, with an empty text.
+    that holds a failed one is in the state ``error`` too, with an empty text. ``literal``: it is a value written out.
     """
 
     start: int
@@ -63,6 +64,7 @@ class Step:
     kind: str = ""
     value: Any = None
     error: str = ""
+    literal: bool = False
 
 
 @attrs.frozen
@@ -144,6 +146,8 @@ def explain(
         data is not ABSENT,
         rules.version,
     )
+    if decision.reason in (Reason.INVALID_NAME, Reason.RESERVED):
+        return made
     if wildcard:
         made = _with_reach(made, rules, who, action, name, world, hidden)
     else:
@@ -333,7 +337,14 @@ class _Walk:
             self._not_evaluated([child for child in children(node) if not isinstance(child, Regex)], depth + 1)
 
     def _step(self, node: Node, depth: int, state: State) -> Step:
-        return Step(node.start, node.end, depth, self._rule.text[node.start : node.end], state)
+        return Step(
+            node.start,
+            node.end,
+            depth,
+            self._rule.text[node.start : node.end],
+            state,
+            literal=isinstance(node, Constant),
+        )
 
     def _evaluate(self, node: Node) -> Any:
         rule = self._rule
@@ -394,4 +405,3 @@ def _step_json(step: Step) -> dict[str, Any]:
     if step.error:
         made["error"] = step.error
     return made
-

@@ -10,7 +10,7 @@ from typing import Any
 
 from trio_router.identity import Identity
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Action, Decision, Ruleset
+from trio_router.permissions.decision import Action, Ruleset
 from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.redaction import Redaction
 from trio_router.permissions.ruleset import CompiledRules
@@ -35,9 +35,7 @@ class Tracer:
 
     def explain(self, who: Identity, action: Action, name: str, data: Payload = ABSENT) -> dict[str, Any]:
         """What the door would decide now, and why. May take a moment with many rules; safe in any thread."""
-        wildcard = is_pattern(name) and action is Action.EVENT_SUBSCRIBE
-        fault = spelling_fault(action, name, wildcards=wildcard)
-        return self._made(self._door.rules, who, action, name, data, wildcard=wildcard, decision=fault).as_json()
+        return explain_at_door(_of_a_file(self._door.rules), who, action, name, data, self._redaction).as_json()
 
     def recent(self, limit: int, *, denied: bool | None = None) -> list[dict[str, Any]]:
         """The last decisions in short, the newest first."""
@@ -56,8 +54,8 @@ class Tracer:
         rules = self._book.rules_of(entry)
         if rules is None:
             return made
-        explanation = self._made(
-            rules,
+        explanation = explain(
+            _of_a_file(rules),
             entry.identity,
             entry.action,
             entry.name,
@@ -65,39 +63,29 @@ class Tracer:
             wildcard=entry.wildcard,
             decision=entry.decision,
             now=int(entry.time * 1000),
+            redaction=self._redaction,
         )
         whole = explanation.steps[0] if explanation.steps else None
         agrees = whole is None or (whole.state == "value" and whole.value is True) == entry.decision.allowed
         return made | {"agrees": agrees, "explained": explanation.as_json()}
 
-    def _made(
-        self,
-        rules: Ruleset,
-        who: Identity,
-        action: Action,
-        name: str,
-        data: Payload,
-        *,
-        wildcard: bool,
-        decision: Decision | None,
-        now: int | None = None,
-    ) -> Explanation:
-        if not isinstance(rules, CompiledRules):
-            raise TypeError("only rules of a file can be explained")
-        return explain(
-            rules,
-            who,
-            action,
-            name,
-            data,
-            wildcard=wildcard,
-            decision=decision,
-            now=now,
-            redaction=self._redaction,
-        )
-
     def _short(self, entry: Entry) -> dict[str, Any]:
         return {"id": entry.id, "time": entry.time, **summary(entry, self._redaction)}
+
+
+def explain_at_door(
+    rules: CompiledRules, who: Identity, action: Action, name: str, data: Payload, redaction: Redaction
+) -> Explanation:
+    """What the door would say with these rules, and why: the spelling of the name counts before any rule."""
+    wildcard = is_pattern(name) and action is Action.EVENT_SUBSCRIBE
+    fault = spelling_fault(action, name, wildcards=wildcard)
+    return explain(rules, who, action, name, data, wildcard=wildcard, decision=fault, redaction=redaction)
+
+
+def _of_a_file(rules: Ruleset) -> CompiledRules:
+    if not isinstance(rules, CompiledRules):
+        raise TypeError("only rules of a file can be explained")
+    return rules
 
 
 def summary(entry: Entry, redaction: Redaction) -> dict[str, Any]:
