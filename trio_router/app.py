@@ -30,7 +30,7 @@ from trio_router.auth.passwords import PasswordHasher
 from trio_router.auth.services import Services
 from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock, SystemClock
-from trio_router.config.check import read_rules, unsafe
+from trio_router.config.check import read_rules, read_shadow_rules, unsafe
 from trio_router.config.reload import plan_reload
 from trio_router.config.schema import APP, Config, LoginStep, Tls
 from trio_router.errors import ConfigError, Problem, ProblemsError, StorageUnavailable
@@ -46,6 +46,7 @@ from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.routing.decisions import DecisionBook
 from trio_router.routing.door import Door
+from trio_router.routing.shadow import Shadow
 from trio_router.routing.tracing import Tracer
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
@@ -58,6 +59,9 @@ from trio_router.transport.origin import OriginPolicy
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
+
+RIGHTS_AT_ONCE: Final = 2_000
+"""How many standing rights a reload decides again before it lets others go on: a few milliseconds of work."""
 
 Reread = Callable[[], Config]
 
@@ -103,6 +107,7 @@ class Router:
         self._door = Door(rules, self._metrics, book)
         self._tracer = Tracer(APP, self._door, book, redaction)
         self._timers = TrioTimers(log.get("timers"))
+        self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock)))
         self._core = Core(APP, self._door, self._timers, limits, self._metrics)
         self._admission = Admission(limits)
         self._policy = _policy(config)
@@ -250,25 +255,28 @@ class Router:
             return result
 
     async def _reload(self) -> ReloadResult:
-        new, rules = await trio.to_thread.run_sync(self._read)
+        new, rules, shadow = await trio.to_thread.run_sync(self._read)
         plan = plan_reload(self._config, new)
         config = plan.effective
         policy = _policy(config)
         strategies = self._build_strategies(config, tuple(zip(self._config.login, self._strategies, strict=True)))
         await _prepare(strategies)
         findings = tuple(str(problem) for problem in unsafe(config, rules))
-        # From here to the end nothing waits and nothing can fail: one step for everybody else.
-        self._config, self._strategies, self._unsafe = config, strategies, findings
-        self._door.replace_rules(rules)
-        self._core.replace_limits(config.limits)
-        self._admission.limits = config.limits
-        self._sessions.limits = config.limits
-        self._sessions.chain = self._chain(strategies, config)
-        self._policy = policy
-        for listener in self._listeners:
-            listener.policy = policy
-        self._note_rules(rules)
-        ended = self._core.reconsider()
+        with self._core.reconsidering(rules) as reconsideration:
+            while reconsideration.advance(RIGHTS_AT_ONCE):
+                await trio.lowlevel.checkpoint()
+            # From here to the end nothing waits and nothing can fail: one step for everybody else.
+            self._config, self._strategies, self._unsafe = config, strategies, findings
+            self._door.replace_shadow(self._shadow(shadow))
+            self._core.replace_limits(config.limits)
+            self._admission.limits = config.limits
+            self._sessions.limits = config.limits
+            self._sessions.chain = self._chain(strategies, config)
+            self._policy = policy
+            for listener in self._listeners:
+                listener.policy = policy
+            self._note_rules(rules)
+            ended = self._core.adopt(reconsideration)
         if "log" in plan.changed_live:
             log.configure(config.log.level, config.log.format)
         self._log.info(
@@ -282,9 +290,9 @@ class Router:
             self._log.warning("unsafe", finding=finding)
         return ReloadResult(rules.version, plan.changed_live, plan.needs_restart)
 
-    def _read(self) -> tuple[Config, Ruleset]:
+    def _read(self) -> tuple[Config, Ruleset, Ruleset | None]:
         config = self._reread() if self._reread else self._config
-        return config, read_rules(config, self._clock)
+        return config, read_rules(config, self._clock), read_shadow_rules(config, self._clock)
 
     # ---- decisions --------------------------------------------------------------------------------------------
 
@@ -346,6 +354,9 @@ class Router:
             who = session.identity
             if who.user.id == user_id and who.strategy.partition("-")[0] == "users":
                 session.peer.close(codes.REVOKED)
+
+    def _shadow(self, rules: Ruleset | None) -> Shadow | None:
+        return None if rules is None else Shadow(rules, self._metrics, self._clock, log.get("shadow").info)
 
     def _note_rules(self, rules: Ruleset) -> None:
         self._metrics.rules_info.clear()
