@@ -44,7 +44,7 @@ def _findings(rules: tuple[Rule, ...], sources: RuleSources) -> Iterator[Finding
     for rule in rules:
         by_action.setdefault(sources.action(rule), []).append(rule)
         by_pattern.setdefault(sources.pattern_place(rule), []).append(rule)
-        for code, node, text in lint_expressions.findings(rule, sources.action(rule)):
+        for code, node, text in lint_expressions.findings(rule):
             yield Finding(*sources.place(rule, node.start), code, sources.named(rule), text)
     patterns: list[lint_patterns.Found] = []
     for action, group in by_action.items():

@@ -16,7 +16,6 @@ from trio_router.identity import Identity, User
 from trio_router.names import NAME_CHARACTERS
 from trio_router.payload import ABSENT
 from trio_router.permissions.compiler import compile_expression, type_of
-from trio_router.permissions.decision import Action
 from trio_router.permissions.records import NoRecords, World
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.syntax import (
@@ -55,11 +54,11 @@ Found = tuple[str, Node, str]
 """A code, the part it is about, and what is to be said of it."""
 
 
-def findings(rule: Rule, action: Action) -> Iterator[Found]:
-    """What is found in the expression of ``rule``, which is for ``action``."""
+def findings(rule: Rule) -> Iterator[Found]:
+    """What is found in the expression of ``rule``."""
     if rule.tree is None or isinstance(rule.tree, Constant):
         return
-    reader = _Reader(rule, action)
+    reader = _Reader(rule)
     special = list(reader.comparisons())
     yield from special
     places = [node for _, node, _ in special]
@@ -70,11 +69,10 @@ def findings(rule: Rule, action: Action) -> Iterator[Found]:
 
 
 class _Reader:
-    def __init__(self, rule: Rule, action: Action) -> None:
+    def __init__(self, rule: Rule) -> None:
         assert rule.tree is not None  # noqa: S101 - for the type checker
         self._rule = rule
         self._tree: Node = rule.tree
-        self._action = action
 
     def _shown(self, node: Node) -> str:
         return f"`{shown(node, self._rule.text)}`"
@@ -110,8 +108,8 @@ class _Reader:
             text and NAME_CHARACTERS.issuperset(text.replace("|", "")) and "/" not in text
         ):
             return "R206", f"${one.name} is one segment of a name"
-        if isinstance(one, Name) and one.name == "action" and text != self._action.verb:
-            return "R206", f"the rule is asked for {self._action.verb} alone"
+        if isinstance(one, Name) and one.name == "action" and text != self._rule.action_value:
+            return "R206", f"action is {self._rule.action_value!r} here"
         return None
 
     def decided(self, told: list[Node]) -> Iterator[Found]:
@@ -158,7 +156,7 @@ class _Reader:
             return None
         try:
             evaluate = compile_expression(
-                node, variables=self._rule.pattern.variables, action=self._action.verb, label="lint"
+                node, variables=self._rule.pattern.variables, action=self._rule.action_value, label="lint"
             )
             bound = tuple("" for _ in self._rule.pattern.variables)
             return truthy(evaluate(_NOBODY, "", ABSENT, ABSENT, _WORLD, bound))
@@ -167,7 +165,7 @@ class _Reader:
 
     def results(self, tree: Node) -> Iterator[Found]:
         """The parts whose value may become the rule's, and that need not be true or false."""
-        for node in _results(tree):
+        for node in results(tree):
             kind = _type_of(node)
             if kind in ("string", "number"):
                 yield "R301", node, f"{self._shown(node)} is {_WORDS[kind]}, and only true allows"
@@ -242,18 +240,19 @@ def _conditions(node: Node) -> Iterator[Node]:
         yield from _conditions(child)
 
 
-def _results(node: Node) -> Iterator[Node]:
+def results(node: Node) -> Iterator[Node]:
+    """The parts of ``node`` whose value it may have, apart from what ``&&`` stops at."""
     match node:
         case Junction(operator="&&"):
-            yield from _results(node.operands[-1])
+            yield from results(node.operands[-1])
         case Junction():
             for operand in node.operands:
-                yield from _results(operand)
+                yield from results(operand)
         case Conditional():
-            yield from _results(node.yes)
-            yield from _results(node.no)
+            yield from results(node.yes)
+            yield from results(node.no)
         case Group():
-            yield from _results(node.operand)
+            yield from results(node.operand)
         case _:
             yield node
 
