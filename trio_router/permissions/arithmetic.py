@@ -15,6 +15,7 @@ from trio_router.permissions.values import (
     MAX_TEXT,
     TOO_LONG,
     ExpressionFailed,
+    characters,
     is_object,
     to_number,
     to_text,
@@ -80,11 +81,7 @@ def join(*parts: Any) -> str:
     texts = [to_text(part) for part in parts]
     if sum(map(len, texts)) > MAX_TEXT:
         raise ExpressionFailed(TOO_LONG)
-    made = "".join(texts)
-    if made.isascii():
-        return made
-    # Two halves of a character that come together are that character.
-    return made.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return characters("".join(texts))
 
 
 def _number(value: float) -> float:

@@ -19,7 +19,8 @@ from trio_router.permissions.values import (
     BLANK,
     ExpressionFailed,
     MatchResult,
-    length,
+    characters,
+    code_units,
     shown,
     strict_equal,
     to_number,
@@ -43,13 +44,13 @@ METHODS: Final = {
 
 def starts_with(value: Any, part: Any, position: Any = UNDEFINED) -> bool:
     """``value.startsWith(part, position)``."""
-    text, sought = _units(_text(value, "startsWith")), _units(to_text(part))
+    text, sought = code_units(_text(value, "startsWith")), code_units(to_text(part))
     return text.startswith(sought, _within(position, len(text), 0))
 
 
 def ends_with(value: Any, part: Any, position: Any = UNDEFINED) -> bool:
     """``value.endsWith(part, position)``; what is at ``position`` and after it does not count."""
-    text, sought = _units(_text(value, "endsWith")), _units(to_text(part))
+    text, sought = code_units(_text(value, "endsWith")), code_units(to_text(part))
     return text.endswith(sought, 0, _within(position, len(text), len(text)))
 
 
@@ -58,7 +59,7 @@ def includes(value: Any, part: Any, position: Any = UNDEFINED) -> bool:
     if isinstance(value, list | tuple):
         sought = range(_from(position, len(value)), len(value))
         return any(strict_equal(value[at], part) or (_is_nan(part) and _is_nan(value[at])) for at in sought)
-    text, wanted = _units(_text(value, "includes")), _units(to_text(part))
+    text, wanted = code_units(_text(value, "includes")), code_units(to_text(part))
     return text.find(wanted, _within(position, len(text), 0)) >= 0
 
 
@@ -67,7 +68,7 @@ def index_of(value: Any, part: Any, position: Any = UNDEFINED) -> int:
     if isinstance(value, list | tuple):
         sought = range(_from(position, len(value)), len(value))
         return next((at for at in sought if strict_equal(value[at], part)), -1)
-    text, wanted = _units(_text(value, "indexOf")), _units(to_text(part))
+    text, wanted = code_units(_text(value, "indexOf")), code_units(to_text(part))
     return text.find(wanted, _within(position, len(text), 0))
 
 
@@ -92,9 +93,10 @@ def match(value: Any, regex: Regex) -> MatchResult | None:
     spans = _search(regex, text)
     if spans is None:
         return None
-    items = [UNDEFINED if start < 0 else text[start:end] for start, end in spans]
+    units = code_units(text)
+    items = [UNDEFINED if start < 0 else characters(units[start:end]) for start, end in spans]
     groups: Any = {name: items[regex.number(name)] for name in regex.names} if regex.names else UNDEFINED
-    return MatchResult(items, {"index": length(text[: spans[0][0]]), "input": text, "groups": groups})
+    return MatchResult(items, {"index": spans[0][0], "input": text, "groups": groups})
 
 
 def test(regex: Regex, value: Any) -> bool:
@@ -118,8 +120,6 @@ IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
 def _search(regex: Regex, text: str) -> list[tuple[int, int]] | None:
     if len(text) > regexes.MAX_TEXT:
         raise ExpressionFailed(f"a regular expression searches at most {regexes.MAX_TEXT} characters")
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ExpressionFailed("a regular expression cannot search half a character")
     return regex.search(text)
 
 
@@ -130,13 +130,6 @@ def _text(value: Any, method: str) -> str:
         raise ExpressionFailed(f"cannot read {method!r} of {shown(value)}")
     kind = "list" if isinstance(value, list | tuple) else type_name(value)
     raise ExpressionFailed(f"{method}() is not a method of this {kind}")
-
-
-def _units(text: str) -> str:
-    """``text`` with a letter for each code unit: characters past U+FFFF as their two halves."""
-    if text.isascii() or max(text) <= "\uffff":
-        return text
-    return "".join(map(chr, memoryview(text.encode("utf-16", "surrogatepass")).cast("H")[1:]))
 
 
 def _whole(position: Any) -> float:

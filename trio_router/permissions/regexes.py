@@ -4,6 +4,9 @@ RE2 has its own notation, which gives some of JavaScript's words another meaning
 to it: it is read here by JavaScript's grammar (ECMA-262, section 22.2.1, without flag ``u``) and written anew. What
 an automaton cannot do, look-around and back-references, is an error when the rules are loaded.
 
+Patterns and texts are searched by code units, as in JavaScript: the halves of a character past U+FFFF are two letters,
+for which stand-ins from the last plane of Unicode are used, as RE2 has no letters for halves.
+
 The rule that keeps this honest: every construct is taken by name or refused, and neither loading nor searching takes
 more than time in proportion to the program and the text, both of which are bounded (T30).
 """
@@ -16,6 +19,7 @@ from typing import Any, Final
 import re2
 
 from trio_router.errors import RouterError
+from trio_router.permissions.values import code_units
 
 MAX_PROGRAM: Final = 500  # instructions
 MAX_TEXT: Final = 16 * 1024  # characters searched
@@ -34,6 +38,7 @@ _SETS: Final = {
     "d": "0-9", "D": r"\x{0}-/:-\x{10ffff}", "w": "0-9A-Za-z_", "W": r"\x{0}-/:-@\[-\^`\{-\x{10ffff}",
     "s": _SPACES, "S": _NO_SPACES,
 }  # fmt: skip
+_STAND_INS: Final = {half: 0x100000 + half for half in range(0xD800, 0xE000)}
 _CONTROLS: Final = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12}
 _LOOK_AROUND: Final = ("(?=", "(?!", "(?<=", "(?<!")
 _SYNTAX: Final = frozenset("^$\\.*+?()[]{}|/-")
@@ -59,11 +64,11 @@ class Regex:
         self._program = program
 
     def search(self, text: str) -> list[tuple[int, int]] | None:
-        """Where the match and its groups stand in ``text``, (-1, -1) for a group that took no part; None if there is none.
+        """Where the match and its groups stand in ``text``, in code units; None if there is no match.
 
-        ``text`` has at most ``MAX_TEXT`` characters.
+        A group that took no part stands at (-1, -1). ``text`` has at most ``MAX_TEXT`` characters.
         """
-        found = self._program.search(text)
+        found = self._program.search(text if text.isascii() else code_units(text).translate(_STAND_INS))
         return None if found is None else [found.span(group) for group in range(self._program.groups + 1)]
 
     def number(self, name: str) -> int:
@@ -106,7 +111,7 @@ class _Reader:
     """One pass over a pattern that writes it anew for RE2."""
 
     def __init__(self, pattern: str, flags: str) -> None:
-        self._text = pattern
+        self._text = code_units(pattern)
         self._at = 0
         self._depth = 0
         self._any = r"[\x{0}-\x{10ffff}]" if "s" in flags else r"[^\n\r\x{2028}\x{2029}]"
@@ -246,8 +251,6 @@ class _Reader:
             if len(digits) != size or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
                 raise RegexError("this is not the code of a character", start)
             self._at += size
-            if 0xD800 <= int(digits, 16) <= 0xDFFF:
-                raise RegexError("this is the code of half a character; write the character itself", start)
             return int(digits, 16)
         if letter in _SYNTAX and letter:
             return ord(letter)
@@ -298,5 +301,6 @@ class _Reader:
 
 
 def _written(code: int) -> str:
+    code = _STAND_INS.get(code, code)
     letter = chr(code)
     return letter if letter.isascii() and letter.isalnum() else f"\\x{{{code:x}}}"

@@ -201,6 +201,20 @@ def units(text: str) -> bytes:
     return text.encode("utf-16-be", "surrogatepass")
 
 
+def code_units(text: str) -> str:
+    """``text`` with a letter for each code unit: characters past U+FFFF as their two halves."""
+    if text.isascii() or max(text) <= "\uffff":
+        return text
+    return "".join(map(chr, memoryview(text.encode("utf-16", "surrogatepass")).cast("H")[1:]))
+
+
+def characters(text: str) -> str:
+    """``text`` with two halves that stand together as the one character they are."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
 def _number_of_text(text: str) -> float:
     if not text:
         return 0.0

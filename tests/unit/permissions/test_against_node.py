@@ -332,6 +332,16 @@ user.data.face.match(/b/).index
 /\$\^\.\*\+\?\(\)\[\]\{\}\|\//.test('$^.*+?()[]{}|/')
 /É/i.test('é')
 /[à-ý]/i.test('É')
+/^.$/.test('😀')
+/^..$/.test('😀')
+/^[^a]$/.test('😀')
+/[😀]/.test('😁')
+/^😀+$/.test('😀😀')
+/\ud83d/.test('😀')
+/😀b/.test(user.data.face)
+user.data.face.match(/(.)b/)[1] === user.data.face[2]
+user.data.face.match(/a(..)/)[1]
+user.data.face.match(/b/).index
 _('doc').next
 _(_('doc').next)[1]
 _('nothing')
