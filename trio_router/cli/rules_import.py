@@ -53,4 +53,5 @@ def import_rules(*, file: Path, output: Path | None, force: bool, as_json: bool)
         click.echo(made.text, nl=False)
     for difference in made.differences:
         click.echo(printable(f"{file}:{difference.line}:{difference.column}: {difference}"), err=True)
-    click.echo(f"{len(made.differences)} differences", err=True)
+    count = len(made.differences)
+    click.echo(f"{count} difference{'' if count == 1 else 's'}", err=True)

@@ -48,6 +48,10 @@ def lint(*, files: Sequence[Path], no_fail: bool, no_hints: bool, as_json: bool)
         for source, finding in found:
             text = printable(f"{source}:{finding.line}:{finding.column}: {finding}")
             line(click.style(text, fg=_COLOURS[finding.severity]) if finding.severity == HINT else text)
-        line(f"{warnings} warnings, {len(found) - warnings} hints")
+        line(f"{_count(warnings, 'warning')}, {_count(len(found) - warnings, 'hint')}")
     if warnings and not no_fail:
         stop(REFUSED)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
