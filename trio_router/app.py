@@ -13,7 +13,7 @@ import gc
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, Self
 
 import attrs
@@ -38,19 +38,24 @@ from trio_router.http.admin import admin_app
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
+from trio_router.http.rules import rule_routes
 from trio_router.http.serve import HttpServer
 from trio_router.metrics import Metrics
 from trio_router.permissions.decision import Ruleset
+from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.routing.decisions import DecisionBook
 from trio_router.routing.door import Door
 from trio_router.routing.shadow import Shadow
+from trio_router.routing.standing import Reconsideration
 from trio_router.routing.tracing import Tracer
+from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.opening import open_user_store
+from trio_router.storage.records import MemoryRecords, RecordStore
 from trio_router.storage.users import UserStore
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.admission import Admission
@@ -78,13 +83,20 @@ class Router:
     """One router. :meth:`run` is its life; the other methods may be called meanwhile, from the same Trio run.
 
     ``reread`` gives the config anew for a reload (None: the rules file and everything the config names are read again,
-    the config itself stays).
+    the config itself stays). ``records`` are what rules read by ``_()`` and as ``oldData``.
 
     Raises:
         ProblemsError: the rules, a certificate, the storage or a strategy's options are refused.
     """
 
-    def __init__(self, config: Config, *, reread: Reread | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reread: Reread | None = None,
+        clock: Clock | None = None,
+        records: RecordStore | None = None,
+    ) -> None:
         self._config = config
         self._reread = reread
         self._clock = clock or SystemClock()
@@ -92,6 +104,7 @@ class Router:
         self._log = log.get("router")
         self._metrics = Metrics()
         self._store: UserStore | None = None
+        self._records = records or MemoryRecords()
         self._outbound = HttpOutbound()
         self._reloading = trio.Lock()
         self._stopping = trio.Event()
@@ -99,7 +112,7 @@ class Router:
         self._listeners: tuple[Listener, ...] = ()
         self._public = HttpServer(public_app(self), config.limits)
 
-        rules = read_rules(config, self._clock)
+        rules = read_rules(config, self._clock, self._records)
         limits = config.limits
         redaction = Redaction.of(config.decisions.redact)
         self._decision_log = self._make_decision_log(config)
@@ -107,7 +120,7 @@ class Router:
         self._door = Door(rules, self._metrics, book)
         self._tracer = Tracer(APP, self._door, book, redaction)
         self._timers = TrioTimers(log.get("timers"))
-        self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock)))
+        self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock, self._records)))
         self._core = Core(APP, self._door, self._timers, limits, self._metrics)
         self._admission = Admission(limits)
         self._policy = _policy(config)
@@ -121,6 +134,7 @@ class Router:
             clock=self._clock,
             timers=self._timers,
             log=log.get("session"),
+            records=self._records,
         )
         self._note_rules(rules)
         self._unsafe = tuple(str(problem) for problem in unsafe(config, rules))
@@ -199,9 +213,11 @@ class Router:
         store = self._users() if any(step.strategy == "users" for step in self._config.login) else None
         accounts = Accounts(store, APP, PasswordHasher(), self._clock, on_locked_out=self._lock_out) if store else None
         metrics = self._metrics if admin.metrics else None
-        server = HttpServer(
-            admin_app(self, metrics, token=admin.token, users=accounts, decisions=self._tracer), self._config.limits
+        questions = rule_routes(self._core, self._clock)
+        application = admin_app(
+            self, metrics, token=admin.token, users=accounts, decisions=self._tracer, questions=questions
         )
+        server = HttpServer(application, self._config.limits)
         try:
             port = await nursery.start(serve_admin, server, admin.host, admin.port)
         except OSError as error:
@@ -263,8 +279,7 @@ class Router:
         await _prepare(strategies)
         findings = tuple(str(problem) for problem in unsafe(config, rules))
         with self._core.reconsidering(rules) as reconsideration:
-            while reconsideration.advance(RIGHTS_AT_ONCE):
-                await trio.lowlevel.checkpoint()
+            await self._reconsider(reconsideration)
             # From here to the end nothing waits and nothing can fail: one step for everybody else.
             self._config, self._strategies, self._unsafe = config, strategies, findings
             self._door.replace_shadow(self._shadow(shadow))
@@ -290,9 +305,24 @@ class Router:
             self._log.warning("unsafe", finding=finding)
         return ReloadResult(rules.version, plan.changed_live, plan.needs_restart)
 
+    async def _reconsider(self, reconsideration: Reconsideration) -> None:
+        """Make the decisions, with the records that they need; where these cannot be had, the right ends."""
+        for _ in range(MAX_ROUNDS):
+            while reconsideration.advance(RIGHTS_AT_ONCE):
+                await trio.lowlevel.checkpoint()
+            missing = reconsideration.missing()
+            if not missing:
+                return
+            with trio.move_on_after(RECORDS_TIMEOUT), suppress(StorageUnavailable):
+                await self._records.load(missing)
+
     def _read(self) -> tuple[Config, Ruleset, Ruleset | None]:
         config = self._reread() if self._reread else self._config
-        return config, read_rules(config, self._clock), read_shadow_rules(config, self._clock)
+        return (
+            config,
+            read_rules(config, self._clock, self._records),
+            read_shadow_rules(config, self._clock, self._records),
+        )
 
     # ---- decisions --------------------------------------------------------------------------------------------
 

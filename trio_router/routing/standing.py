@@ -102,6 +102,19 @@ class Reconsideration:
         self._pending.pop(session, None)
         self._found.pop(session, None)
 
+    def missing(self) -> frozenset[str]:
+        """The records without which some of the decisions made so far are none; those are made again.
+
+        To be asked between slices. What cannot be decided at the end, ends.
+        """
+        names: set[str] = set()
+        for session, found in self._found.items():
+            needed = [name for loss in found for name in loss.decision.records]
+            if needed:
+                self._pending[session] = None
+                names.update(needed)
+        return frozenset(names)
+
     def finish(self) -> list[list[Loss]]:
         """Make the decisions that are left, and give what would end, session by session."""
         while self.advance(1_000_000):
