@@ -8,6 +8,7 @@ there is no second way to a route, and nothing in a request names a file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -41,8 +42,12 @@ def admin_app(
     token: Secret | None,
     users: Accounts | None = None,
     decisions: Tracing | None = None,
+    questions: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """The application of the administration listener; it has no routes for what it is made without."""
+    """The application of the administration listener; it has no routes for what it is made without.
+
+    ``questions``: the routes of :mod:`trio_router.http.rules`.
+    """
 
     async def health(_: Request) -> Response:
         state = operations.health()
@@ -68,7 +73,7 @@ def admin_app(
         routes += user_routes(users)
     if decisions is not None:
         routes += decision_routes(decisions, users)
-    return Gate(application(routes), token)
+    return Gate(application([*routes, *questions]), token)
 
 
 def _metrics_route(registry: CollectorRegistry) -> BaseRoute:

@@ -22,6 +22,7 @@ TEXTS: Final = {
     "invalid_body": "the body is not valid",
     "invalid_config": "the configuration is refused; nothing has changed",
     "invalid_query": "the query is not valid",
+    "invalid_rules": "the rules are refused",
     "invalid_user": "the user is not valid",
     "method_not_allowed": "this method does not exist here",
     "no_token": "administration needs a token in the configuration",
