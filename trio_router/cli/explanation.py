@@ -14,7 +14,8 @@ import click
 from trio_router.cli.output import safe_json
 from trio_router.log import printable
 from trio_router.permissions.decision import RuleRef
-from trio_router.permissions.explain import Explanation, Step
+from trio_router.permissions.explain import Explanation
+from trio_router.permissions.parts import Step
 
 LONGEST_LINE: Final = 100
 LONGEST_VALUE: Final = 72

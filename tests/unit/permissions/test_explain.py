@@ -13,7 +13,8 @@ from tests.unit.permissions.rulesets import one_rule, rules, somebody
 from trio_router.identity import Identity, User
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason
-from trio_router.permissions.explain import MAX_ITEMS, MAX_TEXT, Explanation, Step, capped, explain
+from trio_router.permissions.explain import Explanation, explain
+from trio_router.permissions.parts import MAX_ITEMS, MAX_TEXT, Step, capped
 from trio_router.permissions.redaction import REDACTED, Redaction
 from trio_router.permissions.syntax import UNDEFINED
 
@@ -241,6 +242,10 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         | st.builds("({})?.key[{}].deeper".format, inner, inner)
         | st.builds("({})?.includes({})".format, inner, inner)
         | st.builds("({}).startsWith({})".format, inner, inner)
+        | st.builds("/^a/.test({})".format, inner)
+        | st.builds("({}).match('a')".format, inner)
+        | st.builds("_({})".format, inner)
+        | st.builds("-({}) * ({})".format, inner, inner)
     )
 
 
