@@ -65,7 +65,7 @@ from trio_router.transport.origin import OriginPolicy
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
 
-RIGHTS_AT_ONCE: Final = 2_000
+RIGHTS_AT_ONCE: Final = 1_000
 """How many standing rights a reload decides again before it lets others go on: a few milliseconds of work."""
 
 Reread = Callable[[], Config]

@@ -84,8 +84,7 @@ class Reconsideration:
     def advance(self, decisions: int) -> bool:
         """Make about so many decisions (a session is finished once begun); False when none is left to make."""
         while self._pending and decisions > 0:
-            session = next(iter(self._pending))
-            del self._pending[session]
+            session, _ = self._pending.popitem()
             self._found.pop(session, None)
             found = losses(self._door, session)
             if found:
