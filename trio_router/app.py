@@ -13,13 +13,15 @@ import gc
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, Self
 
 import attrs
 import trio
 
 from trio_router import __version__, log
+from trio_router.audit.entries import decision_entry
+from trio_router.audit.writer import DecisionLog
 from trio_router.auth import registry
 from trio_router.auth.accounts import Accounts
 from trio_router.auth.chain import Chain
@@ -28,7 +30,7 @@ from trio_router.auth.passwords import PasswordHasher
 from trio_router.auth.services import Services
 from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock, SystemClock
-from trio_router.config.check import read_rules, unsafe
+from trio_router.config.check import read_rules, read_shadow_rules, unsafe
 from trio_router.config.reload import plan_reload
 from trio_router.config.schema import APP, Config, LoginStep, Tls
 from trio_router.errors import ConfigError, Problem, ProblemsError, StorageUnavailable
@@ -36,15 +38,24 @@ from trio_router.http.admin import admin_app
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
+from trio_router.http.rules import rule_routes
 from trio_router.http.serve import HttpServer
 from trio_router.metrics import Metrics
 from trio_router.permissions.decision import Ruleset
+from trio_router.permissions.records import MAX_ROUNDS
+from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.core import Core
+from trio_router.routing.decisions import DecisionBook
 from trio_router.routing.door import Door
+from trio_router.routing.shadow import Shadow
+from trio_router.routing.standing import Reconsideration
+from trio_router.routing.tracing import Tracer
+from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.opening import open_user_store
+from trio_router.storage.records import MemoryRecords, RecordStore
 from trio_router.storage.users import UserStore
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.admission import Admission
@@ -53,6 +64,9 @@ from trio_router.transport.origin import OriginPolicy
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
+
+RIGHTS_AT_ONCE: Final = 1_000
+"""How many standing rights a reload decides again before it lets others go on: a few milliseconds of work."""
 
 Reread = Callable[[], Config]
 
@@ -69,13 +83,20 @@ class Router:
     """One router. :meth:`run` is its life; the other methods may be called meanwhile, from the same Trio run.
 
     ``reread`` gives the config anew for a reload (None: the rules file and everything the config names are read again,
-    the config itself stays).
+    the config itself stays). ``records`` are what rules read by ``_()`` and as ``oldData``.
 
     Raises:
         ProblemsError: the rules, a certificate, the storage or a strategy's options are refused.
     """
 
-    def __init__(self, config: Config, *, reread: Reread | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reread: Reread | None = None,
+        clock: Clock | None = None,
+        records: RecordStore | None = None,
+    ) -> None:
         self._config = config
         self._reread = reread
         self._clock = clock or SystemClock()
@@ -83,6 +104,7 @@ class Router:
         self._log = log.get("router")
         self._metrics = Metrics()
         self._store: UserStore | None = None
+        self._records = records or MemoryRecords()
         self._outbound = HttpOutbound()
         self._reloading = trio.Lock()
         self._stopping = trio.Event()
@@ -90,10 +112,15 @@ class Router:
         self._listeners: tuple[Listener, ...] = ()
         self._public = HttpServer(public_app(self), config.limits)
 
-        rules = read_rules(config, self._clock)
+        rules = read_rules(config, self._clock, self._records)
         limits = config.limits
-        self._door = Door(rules, self._metrics)
+        redaction = Redaction.of(config.decisions.redact)
+        self._decision_log = self._make_decision_log(config)
+        book = self._make_book(config, redaction)
+        self._door = Door(rules, self._metrics, book)
+        self._tracer = Tracer(APP, self._door, book, redaction)
         self._timers = TrioTimers(log.get("timers"))
+        self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock, self._records)))
         self._core = Core(APP, self._door, self._timers, limits, self._metrics)
         self._admission = Admission(limits)
         self._policy = _policy(config)
@@ -107,6 +134,7 @@ class Router:
             clock=self._clock,
             timers=self._timers,
             log=log.get("session"),
+            records=self._records,
         )
         self._note_rules(rules)
         self._unsafe = tuple(str(problem) for problem in unsafe(config, rules))
@@ -130,6 +158,9 @@ class Router:
             await _prepare(self._strategies)
             for finding in self._unsafe:
                 self._log.warning("unsafe", finding=finding)
+            if self._decision_log is not None:
+                self._decision_log.open()
+                self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
                 address = await self._listen(nursery)
@@ -150,6 +181,9 @@ class Router:
             await self._outbound.aclose()
             if self._store is not None:
                 await self._store.aclose()
+        if self._decision_log is not None:
+            with trio.CancelScope(shield=True):  # bounded by its own timeout
+                await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
 
     async def _listen(self, nursery: trio.Nursery) -> Address:
         listen = self._config.listen
@@ -179,7 +213,11 @@ class Router:
         store = self._users() if any(step.strategy == "users" for step in self._config.login) else None
         accounts = Accounts(store, APP, PasswordHasher(), self._clock, on_locked_out=self._lock_out) if store else None
         metrics = self._metrics if admin.metrics else None
-        server = HttpServer(admin_app(self, metrics, token=admin.token, users=accounts), self._config.limits)
+        questions = rule_routes(self._core, self._clock)
+        application = admin_app(
+            self, metrics, token=admin.token, users=accounts, decisions=self._tracer, questions=questions
+        )
+        server = HttpServer(application, self._config.limits)
         try:
             port = await nursery.start(serve_admin, server, admin.host, admin.port)
         except OSError as error:
@@ -233,25 +271,27 @@ class Router:
             return result
 
     async def _reload(self) -> ReloadResult:
-        new, rules = await trio.to_thread.run_sync(self._read)
+        new, rules, shadow = await trio.to_thread.run_sync(self._read)
         plan = plan_reload(self._config, new)
         config = plan.effective
         policy = _policy(config)
         strategies = self._build_strategies(config, tuple(zip(self._config.login, self._strategies, strict=True)))
         await _prepare(strategies)
         findings = tuple(str(problem) for problem in unsafe(config, rules))
-        # From here to the end nothing waits and nothing can fail: one step for everybody else.
-        self._config, self._strategies, self._unsafe = config, strategies, findings
-        self._door.replace_rules(rules)
-        self._core.replace_limits(config.limits)
-        self._admission.limits = config.limits
-        self._sessions.limits = config.limits
-        self._sessions.chain = self._chain(strategies, config)
-        self._policy = policy
-        for listener in self._listeners:
-            listener.policy = policy
-        self._note_rules(rules)
-        ended = self._core.reconsider()
+        with self._core.reconsidering(rules) as reconsideration:
+            await self._reconsider(reconsideration)
+            # From here to the end nothing waits and nothing can fail: one step for everybody else.
+            self._config, self._strategies, self._unsafe = config, strategies, findings
+            self._door.replace_shadow(self._shadow(shadow))
+            self._core.replace_limits(config.limits)
+            self._admission.limits = config.limits
+            self._sessions.limits = config.limits
+            self._sessions.chain = self._chain(strategies, config)
+            self._policy = policy
+            for listener in self._listeners:
+                listener.policy = policy
+            self._note_rules(rules)
+            ended = self._core.adopt(reconsideration)
         if "log" in plan.changed_live:
             log.configure(config.log.level, config.log.format)
         self._log.info(
@@ -265,9 +305,43 @@ class Router:
             self._log.warning("unsafe", finding=finding)
         return ReloadResult(rules.version, plan.changed_live, plan.needs_restart)
 
-    def _read(self) -> tuple[Config, Ruleset]:
+    async def _reconsider(self, reconsideration: Reconsideration) -> None:
+        """Make the decisions, with the records that they need; where these cannot be had, the right ends."""
+        for _ in range(MAX_ROUNDS):
+            while reconsideration.advance(RIGHTS_AT_ONCE):
+                await trio.lowlevel.checkpoint()
+            missing = reconsideration.missing()
+            if not missing:
+                return
+            with trio.move_on_after(RECORDS_TIMEOUT), suppress(StorageUnavailable):
+                await self._records.load(missing)
+
+    def _read(self) -> tuple[Config, Ruleset, Ruleset | None]:
         config = self._reread() if self._reread else self._config
-        return config, read_rules(config, self._clock)
+        return (
+            config,
+            read_rules(config, self._clock, self._records),
+            read_shadow_rules(config, self._clock, self._records),
+        )
+
+    # ---- decisions --------------------------------------------------------------------------------------------
+
+    def _make_decision_log(self, config: Config) -> DecisionLog | None:
+        path = config.decisions.log
+        if path is None:
+            return None
+        dropped = self._metrics.decisions_dropped
+        return DecisionLog(path, clock=self._clock, log=log.get("decisions"), on_dropped=dropped.inc)
+
+    def _make_book(self, config: Config, redaction: Redaction) -> DecisionBook:
+        settings, decision_log = config.decisions, self._decision_log
+        return DecisionBook(
+            self._clock,
+            keep=settings.keep,
+            memory=settings.memory,
+            allowed_too=settings.log_allowed,
+            sink=None if decision_log is None else lambda entry: decision_log.write(decision_entry(entry, redaction)),
+        )
 
     # ---- parts ------------------------------------------------------------------------------------------------
 
@@ -310,6 +384,9 @@ class Router:
             who = session.identity
             if who.user.id == user_id and who.strategy.partition("-")[0] == "users":
                 session.peer.close(codes.REVOKED)
+
+    def _shadow(self, rules: Ruleset | None) -> Shadow | None:
+        return None if rules is None else Shadow(rules, self._metrics, self._clock, log.get("shadow").info)
 
     def _note_rules(self, rules: Ruleset) -> None:
         self._metrics.rules_info.clear()

@@ -53,6 +53,14 @@ class Refused(RouterError):
         self.decision = decision
 
 
+class RecordsNeeded(RouterError):
+    """A request cannot be decided before the records ``names`` are loaded; nothing has been done for it yet."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__("records are not loaded")
+        self.names = tuple(names)
+
+
 @attrs.frozen
 class Problem:
     """One thing wrong in one file. ``line`` and ``column`` count from 1; 0 means "the file as a whole"."""

@@ -39,7 +39,15 @@ SHOWN = {
         "with the service down, logins are unavailable",
         "alice, who was logged in before, still receives: still here",
     ],
+    "rules_tested": [
+        "0 warnings, 0 hints",
+        "rules.yml: 39 of 39 outcomes seen (100.0 %)",
+        "26 passed, 0 failed",
+        "25 passed, 1 failed",
+    ],
 }
+
+LAST = {"rules_tested": "the change is found before anybody is affected by it"}
 
 
 def test_every_example_is_run() -> None:
@@ -54,4 +62,4 @@ def test_an_example_shows_what_it_promises(name: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line for line in SHOWN[name] if line not in done.stdout] == [], done.stdout
-    assert done.stdout.rstrip().endswith("router stopped")
+    assert done.stdout.rstrip().endswith(LAST.get(name, "router stopped"))

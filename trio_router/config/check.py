@@ -30,7 +30,8 @@ from trio_router.config.schema import APP, Config, Listen, Tls
 from trio_router.errors import ConfigError, Problem, ProblemsError
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.permissions.decision import Action, Ruleset
-from trio_router.permissions.loader import load_rules
+from trio_router.permissions.loader import NO_RECORDS, load_rules
+from trio_router.permissions.records import Records
 from trio_router.storage.memory import MemoryUserStore
 from trio_router.storage.opening import open_user_store
 
@@ -79,21 +80,21 @@ def check(
     return Report(tuple(problems), unsafe(located, rules, strategies=strategies))
 
 
-def read_rules(config: Config, clock: Clock) -> Ruleset:
-    """The compiled rules of ``config``.
+def read_rules(config: Config, clock: Clock, records: Records = NO_RECORDS) -> Ruleset:
+    """The compiled rules of ``config``; ``records`` is what they read of records.
 
     Raises:
         ConfigError: the file cannot be read.
         RuleError: it is refused; nothing of it is in force.
     """
-    return load_rules(read_text(config.rules, MAX_RULES), str(config.rules), clock=clock)
+    return load_rules(read_text(config.rules, MAX_RULES), str(config.rules), clock=clock, records=records)
 
 
-def read_shadow_rules(config: Config, clock: Clock) -> Ruleset | None:
+def read_shadow_rules(config: Config, clock: Clock, records: Records = NO_RECORDS) -> Ruleset | None:
     """The compiled shadow rules of ``config``; None if it has none. Raises as :func:`read_rules`."""
     if config.shadow_rules is None:
         return None
-    return load_rules(read_text(config.shadow_rules, MAX_RULES), str(config.shadow_rules), clock=clock)
+    return load_rules(read_text(config.shadow_rules, MAX_RULES), str(config.shadow_rules), clock=clock, records=records)
 
 
 def unsafe(

@@ -1,4 +1,4 @@
-"""The administration side: health in detail, metrics, reload, users; on a listener of its own.
+"""The administration side: health in detail, metrics, reload, users, decisions; on a listener of its own.
 
 Owns who may ask. Every request passes the same gate before any route is looked up (T65): a Host that names this
 listener (DNS rebinding), no Origin (a web page is never an administrator: CSRF), and the admin token, compared in
@@ -8,6 +8,7 @@ there is no second way to a route, and nothing in a request names a file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trio_router import log
 from trio_router.auth.accounts import Accounts
 from trio_router.http import answers
+from trio_router.http.decisions import Tracing, decision_routes
 from trio_router.http.operations import Operations
 from trio_router.http.routes import application
 from trio_router.http.users import user_routes
@@ -34,9 +36,18 @@ _log = log.get("admin")
 
 
 def admin_app(
-    operations: Operations, metrics: Metrics | None, *, token: Secret | None, users: Accounts | None = None
+    operations: Operations,
+    metrics: Metrics | None,
+    *,
+    token: Secret | None,
+    users: Accounts | None = None,
+    decisions: Tracing | None = None,
+    questions: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """The application of the administration listener; without ``metrics`` or ``users`` it has no routes for them."""
+    """The application of the administration listener; it has no routes for what it is made without.
+
+    ``questions``: the routes of :mod:`trio_router.http.rules`.
+    """
 
     async def health(_: Request) -> Response:
         state = operations.health()
@@ -60,7 +71,9 @@ def admin_app(
         routes.append(_metrics_route(metrics.registry))
     if users is not None:
         routes += user_routes(users)
-    return Gate(application(routes), token)
+    if decisions is not None:
+        routes += decision_routes(decisions, users)
+    return Gate(application([*routes, *questions]), token)
 
 
 def _metrics_route(registry: CollectorRegistry) -> BaseRoute:

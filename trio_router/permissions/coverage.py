@@ -114,7 +114,7 @@ class Coverage:
         made = self._parts.get(id(node))
         if made is None:
             label = f"{rule.ref.source}:{rule.ref.line}"
-            made = compile_expression(node, variables=rule.pattern.variables, action=rule.ref.action, label=label)
+            made = compile_expression(node, variables=rule.pattern.variables, action=rule.action_value, label=label)
             self._parts[id(node)] = made
         return made
 

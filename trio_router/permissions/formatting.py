@@ -22,7 +22,7 @@ from trio_router.documents import DocumentError, Node
 from trio_router.errors import Problem, RuleError
 from trio_router.permissions.decision import Action
 from trio_router.permissions.layout import broken, lay_out
-from trio_router.permissions.loader import SECTIONS, load_rules
+from trio_router.permissions.loader import OPTIONS, SECTIONS, load_rules
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.sources import RuleSources
 from trio_router.permissions.trees import same
@@ -97,8 +97,8 @@ def _same_rules(rules: list[tuple[Action, Rule]], text: str, source: str) -> boo
     except RuleError:
         return False
     return len(made) == len(rules) and all(
-        (one_action, one.pattern.text, one.constant, one.reason)
-        == (other_action, other.pattern.text, other.constant, other.reason)
+        (one_action, one.pattern.text, one.constant, one.reason, one.action_value)
+        == (other_action, other.pattern.text, other.constant, other.reason, other.action_value)
         and same(one.tree, other.tree)
         for (one_action, one), (other_action, other) in zip(rules, made, strict=True)
     )
@@ -113,8 +113,8 @@ def _written(root: Node, comments: list[_Comment], text: str, write: Any) -> str
         if item.depth == 0:
             groups.append([])
         groups[-1].append(item)
-    order = list(SECTIONS)
-    groups.sort(key=lambda group: order.index(group[0].head.rstrip(":")))
+    order = [*OPTIONS, *SECTIONS]
+    groups.sort(key=lambda group: order.index(group[0].head.partition(":")[0]))
     out: list[str] = []
     for comment in header:
         _blank(out, wanted=comment.blank)
@@ -158,6 +158,9 @@ def _items(root: Node, lines: list[str], write: Any) -> Iterator[_Item]:
         return _Item(depth, key.line, key.column, not above.strip(), head, list(body))
 
     for section, section_key, patterns in root.entries():
+        if section in OPTIONS:
+            yield item(0, section_key, f"{section}: {patterns.value}")
+            continue
         yield item(0, section_key, f"{section}:")
         for pattern, pattern_key, actions in patterns.entries():
             yield item(1, pattern_key, f'"{pattern}":')

@@ -22,6 +22,7 @@ _WORD: Final = _WORD_START | _DIGITS
 _BLANK: Final = frozenset(" \t\n\r\v\f\u00a0\ufeff\u2028\u2029")
 _ESCAPES: Final = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "'": "'", '"': '"', "\\": "\\", "/": "/",
+    "`": "`", "$": "$", "{": "{", "}": "}",
 }  # fmt: skip
 # Longest first. Those that no rule of grammar.py takes are here to be named in its errors.
 _OPERATORS: Final = (
@@ -42,7 +43,11 @@ class ExpressionError(RouterError):
 
 @attrs.frozen
 class Token:
-    """``kind`` is ``word``, ``text``, ``number``, ``operator`` or ``end``; ``value`` of a text or number is its value.
+    """``kind`` is ``word``, ``text``, ``number``, ``regex``, ``operator``, ``chunk`` or ``end``.
+
+    ``value`` of a text or number is its value, that of a ``regex`` what stands between the slashes, with its ``flags``.
+    A template is the operator `````, then in turn a ``chunk`` (a text) and the tokens of a value between the operators
+    ``${`` and ``}``, ending with a chunk and the operator `````.
 
     ``source[start:end]`` is the token as it is written."""
 
@@ -50,6 +55,7 @@ class Token:
     value: str | int | float
     start: int
     end: int
+    flags: str = ""
 
 
 def tokens(source: str) -> list[Token]:
@@ -60,28 +66,73 @@ def tokens(source: str) -> list[Token]:
     """
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"the expression is longer than {MAX_SOURCE} characters", MAX_SOURCE)
-    found: list[Token] = []
-    at = 0
-    while at < len(source):
-        letter = source[at]
-        if letter in _BLANK:
-            at += 1
-            continue
-        if letter in _WORD_START:
-            end = at + 1
-            while end < len(source) and source[end] in _WORD:
-                end += 1
-            token = Token("word", source[at:end], at, end)
-        elif letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS and at + 1 < len(source)):
-            token, end = _number(source, at)
-        elif letter in "'\"":
-            token, end = _text(source, at)
-        else:
-            token, end = _operator(source, at)
-        found.append(token)
-        at = end
-    found.append(Token("end", "", len(source), len(source)))
-    return found
+    return _Lexer(source).read()
+
+
+class _Lexer:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._found: list[Token] = []
+        self._braces: list[int] = []  # for each open template: how many braces are open in its value
+
+    def read(self) -> list[Token]:
+        source = self._source
+        at = 0
+        while at < len(source):
+            letter = source[at]
+            if letter in _BLANK:
+                at += 1
+                continue
+            if letter in _WORD_START:
+                end = at + 1
+                while end < len(source) and source[end] in _WORD:
+                    end += 1
+                token = Token("word", source[at:end], at, end)
+            elif letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS and at + 1 < len(source)):
+                token, end = _number(source, at)
+            elif letter in "'\"":
+                token, end = _text(source, at)
+            elif letter == "`" or (letter == "}" and self._braces and not self._braces[-1]):
+                at = self._template(at)
+                continue
+            elif letter == "/" and source[at + 1 : at + 2] not in ("/", "*") and self._is_value_next():
+                token, end = _regex(source, at)
+            else:
+                token, end = _operator(source, at)
+                if letter in "{}" and self._braces:
+                    self._braces[-1] += 1 if letter == "{" else -1
+            self._found.append(token)
+            at = end
+        if self._braces:
+            raise ExpressionError("the template is not closed by its back-quote", len(source))
+        self._found.append(Token("end", "", len(source), len(source)))
+        return self._found
+
+    def _template(self, at: int) -> int:
+        """Takes a back-quote, or the brace that ends a value, and what follows up to the next value or back-quote."""
+        opening = self._source[at]
+        self._found.append(Token("operator", opening, at, at + 1))
+        if opening == "}":
+            self._braces.pop()
+        chunk, end = _text(self._source, at)
+        self._found.append(chunk)
+        if self._source[end] == "`":
+            self._found.append(Token("operator", "`", end, end + 1))
+            return end + 1
+        self._found.append(Token("operator", "${", end, end + 2))
+        self._braces.append(0)
+        return end + 2
+
+    def _is_value_next(self) -> bool:
+        """Whether a value must follow, so that a slash starts a regular expression and divides nothing."""
+        if not self._found:
+            return True
+        last = self._found[-1]
+        if last.kind == "word":
+            return last.value in ("typeof", "in")
+        if last.value == "`":  # one that opens a template is followed by a chunk
+            return False
+        return last.kind == "operator" and last.value not in (")", "]", "}")
 
 
 def _operator(source: str, at: int) -> tuple[Token, int]:
@@ -90,8 +141,6 @@ def _operator(source: str, at: int) -> tuple[Token, int]:
     for operator in _BY_FIRST.get(source[at], ()):
         if source.startswith(operator, at):
             return Token("operator", operator, at, at + len(operator)), at + len(operator)
-    if source[at] == "`":
-        raise ExpressionError("template texts are not available; use quotes", at)
     raise ExpressionError(f"the character {source[at]!a} has no meaning here", at)
 
 
@@ -127,16 +176,40 @@ def _digits(source: str, at: int) -> int:
     return at
 
 
+def _regex(source: str, start: int) -> tuple[Token, int]:
+    at = start + 1
+    in_class = False
+    while at < len(source) and source[at] not in "\n\r\u2028\u2029":
+        letter = source[at]
+        if letter == "/" and not in_class:
+            end = at + 1
+            while end < len(source) and source[end] in _WORD:
+                end += 1
+            return Token("regex", source[start + 1 : at], start, end, source[at + 1 : end]), end
+        in_class = letter == "[" or (in_class and letter != "]")
+        at += 2 if letter == "\\" else 1
+    raise ExpressionError("the regular expression is not closed by a slash in the same line", start)
+
+
 def _text(source: str, start: int) -> tuple[Token, int]:
+    """A text in quotes and where it ends; or the chunk of a template and where its back-quote or ``${`` stands."""
     quote = source[start]
+    in_template = quote in "`}"
     parts: list[str] = []
     at = start + 1
     while at < len(source):
         letter = source[at]
-        if letter == quote:
+        if in_template and (letter == "`" or source.startswith("${", at)):
+            return Token("chunk", _joined(parts, start), start + 1, at), at
+        if letter == quote and not in_template:
             return Token("text", _joined(parts, start), start, at + 1), at + 1
         if letter in "\n\r":
-            break
+            if not in_template:
+                break
+            # JavaScript reads every kind of line's end as \n here.
+            at += 2 if source.startswith("\r\n", at) else 1
+            parts.append("\n")
+            continue
         if letter != "\\":
             parts.append(letter)
             at += 1
@@ -150,6 +223,8 @@ def _text(source: str, start: int) -> tuple[Token, int]:
             at += 2
         else:
             raise ExpressionError("there is no such escape; a backslash itself is written twice", at)
+    if in_template:
+        raise ExpressionError("the template is not closed by its back-quote", start)
     raise ExpressionError("the text is not closed by its quote in the same line", start)
 
 

@@ -10,8 +10,9 @@ The rule that keeps this honest: there is no half of a ruleset. Either all of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Final, TypedDict
 
 from trio_router import documents
 from trio_router.clock import Clock
@@ -28,6 +29,7 @@ from trio_router.permissions.records import NoRecords, Records
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import Node as Tree
+from trio_router.permissions.syntax import Reference, children
 
 SECTIONS: Final[dict[str, dict[str, Action]]] = {}
 for _action in Action:
@@ -35,6 +37,29 @@ for _action in Action:
 
 WITH_DATA: Final = frozenset({Action.EVENT_PUBLISH, Action.RPC_REQUEST, Action.RECORD_WRITE})
 """The actions that carry data a rule can read."""
+
+WITH_OLD_DATA: Final = frozenset({Action.RECORD_READ, Action.RECORD_WRITE, Action.RECORD_DELETE})
+"""The actions on a record as it is, which a rule can read as ``oldData``."""
+
+NUMBERS: Final = {
+    Action.EVENT_PUBLISH: 2,
+    Action.EVENT_SUBSCRIBE: 3,
+    Action.EVENT_LISTEN: 5,
+    Action.RPC_PROVIDE: 8,
+    Action.RPC_REQUEST: 2,
+    Action.PRESENCE_ALLOW: 10,
+    Action.RECORD_CREATE: 15,
+    Action.RECORD_READ: 3,
+    Action.RECORD_WRITE: 18,
+    Action.RECORD_DELETE: 9,
+    Action.RECORD_LISTEN: 27,
+    Action.RECORD_NOTIFY: 2,
+}
+"""What ``action`` is in a file that says ``actions: numeric``: the numbers of deepstream's protocol, where several of its
+messages need one action that of the plainest (query and subscribe: subscribe; read, head and subscribe: read)."""
+
+OPTIONS: Final = {"actions": ("names", "numeric")}
+"""What may stand beside the sections, with the values it may have."""
 
 MAX_REASON: Final = 200  # characters
 NO_RECORDS: Final = NoRecords()
@@ -57,6 +82,12 @@ def load_rules(text: str, source: str, *, clock: Clock, records: Records = NO_RE
     return CompiledRules(text, loader.rules, clock, records)
 
 
+class _Compiled(TypedDict):
+    tree: Tree
+    evaluate: Evaluate
+    references: tuple[Evaluate, ...]
+
+
 class _Loader:
     def __init__(self, text: str, source: str) -> None:
         self.problems: list[Problem] = []
@@ -65,7 +96,8 @@ class _Loader:
         self._source = source
         self._order = 0
         self._shapes: dict[tuple[Action, tuple[str, ...]], RuleRef] = {}
-        self._compiled: dict[tuple[str, Scope], tuple[Tree, Evaluate]] = {}
+        self._numeric = False
+        self._compiled: dict[tuple[str, Scope], _Compiled] = {}
 
     def file(self, root: Node) -> None:
         if root.value is None or root.value == {}:
@@ -73,12 +105,20 @@ class _Loader:
             return
         if not self._is_mapping(root, f"the file must hold sections {_listed(SECTIONS)}"):
             return
+        actions = root.get("actions")
+        self._numeric = actions is not None and actions.value == "numeric"
         for section, key, value in root.entries():
-            if section not in SECTIONS:
+            if section in OPTIONS:
+                self._option(section, value)
+            elif section not in SECTIONS:
                 self._unknown(key, "section", section, SECTIONS)
             elif self._is_mapping(value, "a section maps name patterns to actions", section):
                 for text, pattern_key, actions in value.entries():
                     self._pattern(section, text, pattern_key, actions)
+
+    def _option(self, name: str, value: Node) -> None:
+        if value.value not in OPTIONS[name]:
+            self._problem(value, f"{name} is one of {_listed(OPTIONS[name])}", name)
 
     def _pattern(self, section: str, text: str, key: Node, actions: Node) -> None:
         field = f'{section} "{text}"'
@@ -114,14 +154,15 @@ class _Loader:
             self._add(action, Rule(pattern, ref, self._order, constant=value.value, reason=reason))
         elif isinstance(value.value, str):
             text = value.value
-            scope = Scope(pattern.variables, action in WITH_DATA, f"{action.section} {action.verb}")
+            words = f"{action.section} {action.verb}"
+            scope = Scope(pattern.variables, action in WITH_DATA, words, action in WITH_OLD_DATA)
+            named = NUMBERS[action] if self._numeric else action.verb
             try:
-                tree, evaluate = self._expression(text, scope, action, ref)
+                made = self._expression(text, scope, named, ref)
             except ExpressionError as error:
                 self._problem_within(value, error.position, error.message, field)
             else:
-                rule = Rule(pattern, ref, self._order, tree=tree, evaluate=evaluate, text=text, reason=reason)
-                self._add(action, rule)
+                self._add(action, Rule(pattern, ref, self._order, text=text, reason=reason, action_value=named, **made))
         else:
             self._problem(value, f"a rule is true, false or an expression in quotes, not a {value.kind}", field)
 
@@ -146,13 +187,16 @@ class _Loader:
             return None
         return rule, reason.value.strip()
 
-    def _expression(self, text: str, scope: Scope, action: Action, ref: RuleRef) -> tuple[Tree, Evaluate]:
+    def _expression(self, text: str, scope: Scope, named: str | int, ref: RuleRef) -> _Compiled:
         """The same text in the same scope is compiled once: large files repeat a few rules."""
         made = self._compiled.get((text, scope))
         if made is None:
             tree = parse(text, scope)
-            label = f"{ref.source}:{ref.line}"
-            made = tree, compile_expression(tree, variables=scope.variables, action=action.verb, label=label)
+            compiled = functools.partial(
+                compile_expression, variables=scope.variables, action=named, label=f"{ref.source}:{ref.line}"
+            )
+            references = tuple(compiled(node) for node in _records_named(tree))
+            made = _Compiled(tree=tree, evaluate=compiled(tree), references=references)
             self._compiled[text, scope] = made
         return made
 
@@ -186,3 +230,11 @@ class _Loader:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(words)
+
+
+def _records_named(tree: Tree) -> Iterator[Tree]:
+    """What stands in the parentheses of every ``_()``."""
+    if isinstance(tree, Reference):
+        yield tree.record
+    for child in children(tree):
+        yield from _records_named(child)

@@ -23,7 +23,8 @@ class Rule:
     """One pattern's rule for one action: a boolean (``evaluate`` and ``tree`` are None) or an expression.
 
     ``text`` is the expression as the file spells it ("" for a boolean), ``reason`` what a client may be told when the
-    rule denies ("" if the file says nothing).
+    rule denies ("" if the file says nothing). ``action_value`` is what ``action`` stands for in the expression.
+    ``references`` give the names of the records that the expression refers to.
     """
 
     pattern: Pattern
@@ -34,6 +35,8 @@ class Rule:
     evaluate: Evaluate | None = None
     text: str = ""
     reason: str = ""
+    action_value: str | int = ""
+    references: tuple[Evaluate, ...] = ()
     allowed: Decision = attrs.field(init=False)
     refused: Decision = attrs.field(init=False)
     names: frozenset[str] = attrs.field(init=False)

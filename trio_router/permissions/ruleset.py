@@ -25,11 +25,12 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.compiler import Evaluate
 from trio_router.permissions.decision import Action, Decision, Reason
 from trio_router.permissions.index import Reach, RuleIndex
-from trio_router.permissions.records import Records, World
+from trio_router.permissions.records import MISSING_UNLOADED, Needed, Records, World
 from trio_router.permissions.rule import Rule
 
 REMEMBERED_NAMES: Final = 8192  # at most 255 characters each: under 8 MiB
 
+Question = tuple[Identity, str, Payload, Payload, World, tuple[str, ...]]
 Found = Decision | tuple[Rule, Evaluate, tuple[str, ...]]
 """A decision that needs no rule to run, or else the rule to run with its variables."""
 
@@ -105,7 +106,8 @@ class CompiledRules:
 
         ``old`` is what ``oldData`` reads, null for a record that does not exist; absent: it is looked up.
         """
-        rule = None
+        rule: Rule | None = None
+        variables: tuple[str, ...] = ()
         try:
             found = self._find(action, name)
             if isinstance(found, Decision):
@@ -113,6 +115,8 @@ class CompiledRules:
             rule, evaluate, variables = found
             value = evaluate(who, name, data, old, self._world, variables)
             return rule.allowed if value is True else _not_allowed(rule, value)
+        except Needed as needed:
+            return self._needed(rule, needed, (who, name, data, old, self._world, variables))
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
             return _failed(rule, error)
 
@@ -134,7 +138,7 @@ class CompiledRules:
                 decision = self._decide_reach(who, reach)
                 if reach.covers:
                     return decision
-                if decision.reason is Reason.NOT_PROVABLE:
+                if decision.reason in (Reason.NOT_PROVABLE, Reason.RECORDS_NEEDED):
                     return decision
                 if not decision.allowed:
                     return _unproved(rule, "it reaches some of these names and is not true for all of them")
@@ -163,11 +167,30 @@ class CompiledRules:
         if varying:
             return _unproved(rule, f"it reads {', '.join(sorted(varying))}, which differs from name to name")
         variables = tuple(reach.fixed.get(variable, "") for variable in rule.pattern.variables)
+        question = (who, "", ABSENT, ABSENT, self._world, variables)
         try:
-            value = rule.evaluate(who, "", ABSENT, ABSENT, self._world, variables)
+            value = rule.evaluate(*question)
+        except Needed as needed:
+            return self._needed(rule, needed, question)
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
             return _failed(rule, error)
         return rule.allowed if value is True else _not_allowed(rule, value)
+
+    def _needed(self, rule: Rule | None, needed: Needed, question: Question) -> Decision:
+        """Asks for the record that was missing, and for all others that the rule may name next.
+
+        All at once, so that the number of rounds is how deep references hang on each other, not how many there are.
+        """
+        names = {needed.name: None}
+        for reference in rule.references if rule is not None else ():
+            try:
+                name = reference(*question)
+                if isinstance(name, str) and self._world.records.peek(name) is MISSING_UNLOADED:
+                    check_channel(name)
+                    names[name] = None
+            except Exception:  # noqa: BLE001, S112 - a name that cannot be told yet is asked for in the next round
+                continue
+        return Decision(False, Reason.RECORDS_NEEDED, rule.ref if rule else None, records=tuple(names))
 
     def _find_afresh(self, action: Action, name: str) -> Found:
         try:

@@ -10,6 +10,7 @@ import attrs
 from trio_router import documents
 from trio_router.documents import Node
 from trio_router.permissions.decision import Action
+from trio_router.permissions.loader import OPTIONS
 from trio_router.permissions.places import SourceMap
 from trio_router.permissions.rule import Rule
 
@@ -28,6 +29,8 @@ class RuleSources:
         self._map = SourceMap(text)
         self._found: dict[tuple[int, int], _Found] = {}
         for section, _, patterns in documents.read(text, source).entries():
+            if section in OPTIONS:
+                continue
             for _, pattern, actions in patterns.entries():
                 for _, _, value in actions.entries():
                     inner = value.get("rule") if isinstance(value.value, dict) else None
@@ -40,10 +43,11 @@ class RuleSources:
         found = self._map.place(scalar, offset) if offset is not None and isinstance(scalar.value, str) else None
         return found or (scalar.line, scalar.column)
 
-    def pattern_place(self, rule: Rule, offset: int = 0) -> tuple[int, int]:
-        """(line, column), from 1, of character ``offset`` of the rule's pattern."""
+    def pattern_place(self, rule: Rule, offset: int | None = None) -> tuple[int, int]:
+        """(line, column), from 1, of character ``offset`` of the rule's pattern; of the pattern itself where that is unknown."""
         key = self._of(rule).pattern
-        return self._map.place(key, offset) or (key.line, key.column)
+        found = None if offset is None else self._map.place(key, offset)
+        return found or (key.line, key.column)
 
     def action(self, rule: Rule) -> Action:
         """What the rule is for."""

@@ -25,13 +25,14 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    if attrs.has(type(one)) and attrs.fields(type(one)):
-        return all(
-            same(getattr(one, field.name), getattr(other, field.name))
-            for field in attrs.fields(type(one))
-            if field.name not in _PLACES and field.eq
-        )
+    if attrs.has(type(one)):
+        parts, others = _parts(one), _parts(other)
+        return all(same(parts[key], others[key]) for key in parts)
     return repr(one) == repr(other)  # 0 and -0, 1 and 1.0 differ; a text is its quotes
+
+
+def _parts(node: Any) -> dict[str, Any]:
+    return attrs.asdict(node, recurse=False, filter=lambda field, _: field.name not in _PLACES)
 
 
 def shown(node: Node, text: str, limit: int = 80) -> str:

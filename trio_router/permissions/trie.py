@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from trio_router.patterns import Literal, Overlap, Pattern, Star, Token, Variable
 
@@ -32,7 +32,7 @@ class PatternTrie:
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._root = _Node()
-        self._big: list[_Branches[_Node] | _Branches[int]] = []
+        self._big: list[_Branches[Any]] = []
         for rank, pattern in enumerate(patterns):
             self._add(pattern.tokens, rank)
         for branches in self._big:

@@ -12,7 +12,7 @@ where JavaScript raises a TypeError. Source of the semantics: ECMA-262, sections
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from trio_router.errors import RouterError
@@ -21,7 +21,7 @@ from trio_router.permissions.syntax import UNDEFINED
 
 _NAN: Final = float("nan")
 _EXACT: Final = 2**53
-_BLANK: Final = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+BLANK: Final = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 # Possessive, so it takes one pass over the text whatever it holds (T30).
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 _RADIX: Final = {
@@ -30,12 +30,25 @@ _RADIX: Final = {
     "0b": (2, re.compile("[01]++")),
 }
 _INFINITE: Final = {"Infinity": float("inf"), "+Infinity": float("inf"), "-Infinity": float("-inf")}
-_LONGEST_INDEX: Final = 16  # digits; no list is that long
+MAX_TEXT: Final = 64 * 1024  # characters of a text that an expression makes; T30
 _LONGEST_EXACT: Final = 21  # digits in which JavaScript writes a number without an exponent
+
+
+TOO_LONG: Final = f"the expression makes a text of more than {MAX_TEXT} characters"
 
 
 class ExpressionFailed(RouterError):
     """The expression has no value for these values, e.g. the member of undefined."""
+
+
+class MatchResult(list[Any]):
+    """What ``match`` gives: the match and its groups; ``fields`` are its ``index`` (in code units), ``input`` and ``groups``."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, items: list[Any], fields: Mapping[str, Any]) -> None:
+        super().__init__(items)
+        self.fields = fields
 
 
 def payload_value(payload: Payload) -> Any:
@@ -54,6 +67,11 @@ def type_name(value: Any) -> str:
     return "undefined" if value is UNDEFINED else "object"
 
 
+def present(value: Any) -> bool:
+    """Whether ``??`` and ``?.`` take ``value`` for something: all but null and undefined."""
+    return value is not None and value is not UNDEFINED
+
+
 def truthy(value: Any) -> bool:
     """Whether a condition takes ``value`` for true: all but false, 0, NaN, "", null and undefined."""
     if isinstance(value, int | float):
@@ -61,40 +79,6 @@ def truthy(value: Any) -> bool:
     if isinstance(value, str):
         return value != ""
     return value is not None and value is not UNDEFINED
-
-
-def member(value: Any, key: str) -> Any:
-    """``value.key`` or ``value["key"]``: undefined when there is no such key.
-
-    Raises:
-        ExpressionFailed: the value is undefined or null.
-    """
-    if type(value) is dict or isinstance(value, Mapping):
-        return value.get(key, UNDEFINED)
-    if value is UNDEFINED or value is None:
-        raise ExpressionFailed(f"cannot read {key!r} of {_shown(value)}")
-    if isinstance(value, str | list | tuple):
-        if key == "length":
-            return length(value) if isinstance(value, str) else len(value)
-        if key.isascii() and key.isdigit() and (key == "0" or key[0] != "0") and len(key) < _LONGEST_INDEX:
-            return element(value, int(key))
-    return UNDEFINED
-
-
-def element(value: Any, index: int) -> Any:
-    """``value[index]``: undefined when there is no such item, character or key.
-
-    Raises:
-        ExpressionFailed: the value is undefined or null.
-    """
-    if isinstance(value, list | tuple):
-        return value[index] if index < len(value) else UNDEFINED
-    if isinstance(value, str):
-        unit = _units(value)[2 * index : 2 * index + 2]
-        return unit.decode("utf-16-be", "surrogatepass") if unit else UNDEFINED
-    if isinstance(value, Mapping) or value is None or value is UNDEFINED:
-        return member(value, str(index))
-    return UNDEFINED
 
 
 def length(text: str) -> int:
@@ -135,7 +119,7 @@ def less(left: Any, right: Any) -> bool:
         return _double(left) < _double(right)
     left, right = _primitive(left), _primitive(right)
     if isinstance(left, str) and isinstance(right, str):
-        return _units(left) < _units(right)
+        return units(left) < units(right)
     return to_number(left) < to_number(right)
 
 
@@ -145,7 +129,7 @@ def less_or_equal(left: Any, right: Any) -> bool:
         return _double(left) <= _double(right)
     left, right = _primitive(left), _primitive(right)
     if isinstance(left, str) and isinstance(right, str):
-        return _units(left) <= _units(right)
+        return units(left) <= units(right)
     return to_number(left) <= to_number(right)
 
 
@@ -156,8 +140,8 @@ def to_number(value: Any) -> float:
     if value is None:
         return 0.0
     if isinstance(value, str):
-        return _number_of_text(value.strip(_BLANK))
-    return _NAN if value is UNDEFINED else _number_of_text(to_text(value).strip(_BLANK))
+        return _number_of_text(value.strip(BLANK))
+    return _NAN if value is UNDEFINED else _number_of_text(to_text(value).strip(BLANK))
 
 
 def to_text(value: Any) -> str:
@@ -169,76 +153,32 @@ def to_text(value: Any) -> str:
     if isinstance(value, int | float):
         return _number_text(_double(value))
     if isinstance(value, list | tuple):
-        return ",".join("" if item is None or item is UNDEFINED else to_text(item) for item in value)
-    return "[object Object]" if isinstance(value, Mapping) else _shown(value)
+        return _joined(value, MAX_TEXT)
+    return "[object Object]" if isinstance(value, Mapping) else shown(value)
 
 
-def starts_with(value: Any, part: Any) -> bool:
-    """``value.startsWith(part)``."""
-    return _text(value, "startsWith").startswith(to_text(part))
+def _joined(items: list[Any] | tuple[Any, ...], room: int) -> str:
+    """The items of a list with commas between them, at most ``room`` characters."""
+    parts = []
+    for item in items:
+        if item is None or item is UNDEFINED:
+            part = ""
+        else:
+            part = _joined(item, room) if isinstance(item, list | tuple) else to_text(item)
+        room -= len(part) + 1
+        if room < -1:
+            raise ExpressionFailed(TOO_LONG)
+        parts.append(part)
+    return ",".join(parts)
 
 
-def ends_with(value: Any, part: Any) -> bool:
-    """``value.endsWith(part)``."""
-    return _text(value, "endsWith").endswith(to_text(part))
-
-
-def includes(value: Any, part: Any) -> bool:
-    """``value.includes(part)``: a text in a text, or an item in a list."""
-    if isinstance(value, list | tuple):
-        return any(strict_equal(item, part) for item in value)
-    return to_text(part) in _text(value, "includes")
-
-
-def index_of(value: Any, part: Any) -> int:
-    """``value.indexOf(part)``: where the text or item first stands, in UTF-16 code units or items; -1 if nowhere."""
-    if isinstance(value, list | tuple):
-        return next((index for index, item in enumerate(value) if strict_equal(item, part)), -1)
-    text = _text(value, "indexOf")
-    found = text.find(to_text(part))
-    return found if found < 0 else length(text[:found])
-
-
-def to_upper_case(value: Any) -> str:
-    """``value.toUpperCase()``."""
-    return _text(value, "toUpperCase").upper()
-
-
-def to_lower_case(value: Any) -> str:
-    """``value.toLowerCase()``."""
-    return _text(value, "toLowerCase").lower()
-
-
-def trim(value: Any) -> str:
-    """``value.trim()``."""
-    return _text(value, "trim").strip(_BLANK)
-
-
-IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
-    "startsWith": starts_with,
-    "endsWith": ends_with,
-    "includes": includes,
-    "indexOf": index_of,
-    "toUpperCase": to_upper_case,
-    "toLowerCase": to_lower_case,
-    "trim": trim,
-}
-
-
-def _text(value: Any, method: str) -> str:
-    if isinstance(value, str):
-        return value
-    if value is UNDEFINED or value is None:
-        raise ExpressionFailed(f"cannot read {method!r} of {_shown(value)}")
-    kind = "list" if isinstance(value, list | tuple) else type_name(value)
-    raise ExpressionFailed(f"{method}() is not a method of this {kind}")
-
-
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """``null`` or ``undefined``, for messages."""
     return "null" if value is None else "undefined"
 
 
-def _is_object(value: Any) -> bool:
+def is_object(value: Any) -> bool:
+    """Whether ``value`` is a list or an object, which ``+`` and comparisons turn into a text first."""
     return not isinstance(value, str | int | float) and isinstance(value, Mapping | list | tuple)
 
 
@@ -253,12 +193,26 @@ def _double(number: Any) -> float:
 
 
 def _primitive(value: Any) -> Any:
-    return to_text(value) if _is_object(value) else value
+    return to_text(value) if is_object(value) else value
 
 
-def _units(text: str) -> bytes:
+def units(text: str) -> bytes:
     """Something that orders texts by UTF-16 code units, as JavaScript does; code points differ past U+FFFF."""
     return text.encode("utf-16-be", "surrogatepass")
+
+
+def code_units(text: str) -> str:
+    """``text`` with a letter for each code unit: characters past U+FFFF as their two halves."""
+    if text.isascii() or max(text) <= "\uffff":
+        return text
+    return "".join(map(chr, memoryview(text.encode("utf-16", "surrogatepass")).cast("H")[1:]))
+
+
+def characters(text: str) -> str:
+    """``text`` with two halves that stand together as the one character they are."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _number_of_text(text: str) -> float:

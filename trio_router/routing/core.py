@@ -16,12 +16,12 @@ from types import MappingProxyType
 
 import attrs
 
-from trio_router.errors import LocalProtocolError, Refused
+from trio_router.errors import LocalProtocolError, RecordsNeeded, Refused
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
-from trio_router.permissions.decision import Action, Decision, Ruleset
+from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.messages import Participant
@@ -41,7 +41,8 @@ from trio_router.tokens.trust import Trust
 class Core:
     """One app's sessions and what flows between them.
 
-    Every verb raises ``Refused`` with a code of ``protocols.codes`` when it is not granted (the door's DENIED,
+    Every verb raises ``RecordsNeeded`` before it does anything if the rules need records that are not at hand: load them and
+    call it again. It raises ``Refused`` with a code of ``protocols.codes`` when it is not granted (the door's DENIED,
     RULE_FAILED, RESERVED and INVALID_NAME, and those it names), and ``LocalProtocolError`` for a session that
     is not attached here.
     """
@@ -396,4 +397,6 @@ class Core:
 
 def _grant(action: Action, decision: Decision) -> None:
     if not decision.allowed:
+        if decision.reason is Reason.RECORDS_NEEDED:
+            raise RecordsNeeded(decision.records)
         raise refusal(action, decision)

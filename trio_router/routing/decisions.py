@@ -102,7 +102,13 @@ class DecisionBook:
         if self._sink is not None:
             self._sink(entry)
         return Recorded(
-            decision.allowed, decision.reason, decision.rule, decision.detail, decision.reason_text, id=number
+            decision.allowed,
+            decision.reason,
+            decision.rule,
+            decision.detail,
+            decision.reason_text,
+            decision.records,
+            number,
         )
 
     def find(self, number: str) -> Entry | None:

@@ -39,6 +39,7 @@ _CODES: Final = {
     Reason.SCOPE: codes.DENIED,
     Reason.NOT_PROVABLE: codes.DENIED,
     Reason.RULE_ERROR: codes.RULE_FAILED,
+    Reason.RECORDS_NEEDED: codes.RULE_FAILED,
     Reason.RESERVED: codes.RESERVED,
     Reason.TOKEN_NEEDED: codes.TOKEN_NEEDED,
     Reason.TOKEN_REFUSED: codes.TOKEN_REFUSED,
@@ -94,6 +95,8 @@ class Door:
         fault = _bound(identity, action, name, trust, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
+        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
+            return decision
         if self._shadow is not None and fault is None:
             self._shadow.compare(identity, action, name, data, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
@@ -105,6 +108,8 @@ class Door:
         fault = _bound(identity, action, pattern, _RESERVED, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
+        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
+            return decision
         if self._shadow is not None and fault is None:
             self._shadow.compare_pattern(identity, action, pattern, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):

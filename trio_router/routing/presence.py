@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from trio_router.errors import Refused
+from trio_router.errors import RecordsNeeded, Refused
 from trio_router.limits import Limits
 from trio_router.permissions.decision import Action, Reason
 from trio_router.protocols import codes
@@ -71,7 +71,7 @@ class Presence:
             Refused: INVALID_NAME or LIMIT_REACHED (``presence_names_per_request``), for the request as a whole.
         """
         if users is None:
-            return {user: count for user, count in self._counts.items() if self._may_see(session, user)}, ()
+            return self._visible(session), ()
         allowed, denied = self._decide(session, users)
         return {user: self._counts.get(user, 0) for user in allowed}, denied
 
@@ -134,6 +134,18 @@ class Presence:
         for peer in peers:
             peer.presence(user, change, sessions)
 
+    def _visible(self, session: Session) -> dict[str, int]:
+        seen: dict[str, int] = {}
+        needed: dict[str, None] = {}
+        for user, count in self._counts.items():
+            decision = self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user, told=False)
+            needed.update(dict.fromkeys(decision.records))
+            if decision.allowed:
+                seen[user] = count
+        if needed:
+            raise RecordsNeeded(tuple(needed))
+        return seen
+
     def _may_see(self, session: Session, user: str) -> bool:
         return self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user, told=False).allowed
 
@@ -142,14 +154,18 @@ class Presence:
         self._check_length(users)
         allowed = []
         denied = []
+        needed: dict[str, None] = {}
         for user in dict.fromkeys(users):
             decision = self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user)
+            needed.update(dict.fromkeys(decision.records))
             if decision.allowed:
                 allowed.append(user)
             elif decision.reason is Reason.INVALID_NAME:
                 raise refusal(Action.PRESENCE_ALLOW, decision)
             else:
                 denied.append(user)
+        if needed:
+            raise RecordsNeeded(tuple(needed))
         return allowed, tuple(denied)
 
     def _check_length(self, users: Sequence[str]) -> None:

@@ -95,8 +95,7 @@ class Reconsideration:
     def advance(self, decisions: int) -> bool:
         """Make about so many decisions (a session is finished once begun); False when none is left to make."""
         while self._pending and decisions > 0:
-            session = next(iter(self._pending))
-            del self._pending[session]
+            session, _ = self._pending.popitem()
             self._found.pop(session, None)
             found = losses(self._door, session)
             if found:
@@ -114,6 +113,19 @@ class Reconsideration:
         """``session`` has gone."""
         self._pending.pop(session, None)
         self._found.pop(session, None)
+
+    def missing(self) -> frozenset[str]:
+        """The records without which some of the decisions made so far are none; those are made again.
+
+        To be asked between slices. What cannot be decided at the end, ends.
+        """
+        names: set[str] = set()
+        for session, found in self._found.items():
+            needed = [name for loss in found for name in loss.decision.records]
+            if needed:
+                self._pending[session] = None
+                names.update(needed)
+        return frozenset(names)
 
     def finish(self) -> list[list[Loss]]:
         """Make the decisions that are left, and give what would end, session by session."""

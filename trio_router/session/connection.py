@@ -9,18 +9,19 @@ session ends this session, not the one in whose turn it happened (T09).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import structlog
 import trio
 
 from trio_router.auth.chain import where
-from trio_router.errors import Refused, RemoteProtocolError
+from trio_router.errors import RecordsNeeded, Refused, RemoteProtocolError, StorageUnavailable
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.protocols import codes, messages
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.native.machine import ServerMachine
@@ -30,9 +31,13 @@ from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
 from trio_router.session.renewal import Renewal
 from trio_router.session.wire import Wire
+from trio_router.storage.records import RecordStore
 
 TURN: Final = 32
 """Messages of one session before the other tasks certainly get a turn."""
+
+RECORDS_TIMEOUT: Final = 5.0
+"""Seconds that one load of the records a rule needs may take; then the request fails."""
 
 
 def _nothing(_: Any) -> str:
@@ -55,6 +60,7 @@ class Connection:
         limits: Limits,
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
+        records: RecordStore | None = None,
     ) -> None:
         self._link = link
         self._identity = identity
@@ -66,6 +72,7 @@ class Connection:
         self._limits = limits
         self._metrics = metrics
         self._log = log
+        self._records = records
         self._invalid = 0
         self._refused_tokens = 0
 
@@ -85,9 +92,11 @@ class Connection:
             while True:
                 frame = await self._link.receive()
                 await self._go_on()
-                refresh = self._handle(frame)
-                if refresh is not None:
-                    await self._refresh(refresh)
+                message = self._read(frame)
+                if isinstance(message, messages.Refresh):
+                    await self._refresh(message)
+                elif message is not None and (needed := self._perform(message)) is not None:
+                    await self._perform_with_records(message, needed)
                 handled += 1
                 if handled % TURN == 0:
                     await trio.lowlevel.checkpoint()
@@ -121,8 +130,8 @@ class Connection:
         self._renewal.watch(identity.expires_at)
         self._tell(messages.Done(message.id, identity.expires_at))
 
-    def _handle(self, frame: str | bytes) -> messages.Refresh | None:
-        """Carry out one message, but for a refresh, which is given back because it takes time."""
+    def _read(self, frame: str | bytes) -> messages.Message | None:
+        """The message of ``frame``; None if it is none that is to be carried out, and the client was told."""
         if isinstance(frame, bytes):
             raise SessionEnd(codes.UNSUPPORTED_DATA)
         try:
@@ -136,24 +145,53 @@ class Connection:
             return None
         if isinstance(message, messages.Refresh):
             return message
-        verb, run, name = self._VERBS[type(message)]
-        self._metrics.requests.labels(verb).inc()
+        self._metrics.requests.labels(self._VERBS[type(message)][0]).inc()
+        return message
+
+    def _perform(self, message: messages.Message) -> RecordsNeeded | None:
+        """Carry out ``message``, or say what must be loaded before."""
         try:
-            run(self, message)
+            self._VERBS[type(message)][1](self, message)
+        except RecordsNeeded as needed:
+            return needed
         except Refused as refused:
-            request_id = getattr(message, "id", None)
-            if request_id is None:  # nothing to match the error by: say what it is about
-                self._fail(
-                    refused.code,
-                    None,
-                    refused.detail,
-                    verb=verb,
-                    name=name(message),
-                    decision=refused.decision,
-                )
-            else:
-                self._fail(refused.code, request_id, refused.detail, decision=refused.decision)
+            self._refuse(message, refused)
         return None
+
+    async def _perform_with_records(self, message: messages.Message, needed: RecordsNeeded) -> None:
+        """Load and try again, a bounded number of times. What this client sends meanwhile waits behind ``message``."""
+        for _ in range(MAX_ROUNDS - 1):
+            if self._records is None or not await self._loaded(self._records, needed.names):
+                break
+            await self._go_on()
+            again = self._perform(message)
+            if again is None:
+                return
+            needed = again
+        self._refuse(message, Refused(codes.RULE_FAILED))
+
+    async def _loaded(self, records: RecordStore, names: Sequence[str]) -> bool:
+        try:
+            with trio.move_on_after(RECORDS_TIMEOUT) as scope:
+                await records.load(names)
+        except StorageUnavailable:
+            return False
+        return not scope.cancelled_caught
+
+    def _refuse(self, message: messages.Message, refused: Refused) -> None:
+        verb, _, name = self._VERBS[type(message)]
+        request_id = getattr(message, "id", None)
+        if request_id is None:  # nothing to match the error by: say what it is about
+            self._fail(
+                refused.code,
+                None,
+                refused.detail,
+                verb=verb,
+                name=name(message),
+                decision=refused.decision,
+            )
+        else:
+            self._fail(refused.code, request_id, refused.detail, decision=refused.decision)
 
     # ---- verbs ------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from trio_router.session.quarantine import Admitted, Quarantine
 from trio_router.session.renewal import Renewal
 from trio_router.session.turns import Turns
 from trio_router.session.wire import NativeWire, Wire
+from trio_router.storage.records import RecordStore
 
 SAID_FIRST: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
 """Closes below 4000 that are announced by a ``Closing`` message, as all of ours from 4000 on are."""
@@ -61,7 +62,8 @@ class _End:
 class SessionServer:
     """All sessions of one app. ``chain`` and ``limits`` may be replaced at any time; sessions to come use the new ones.
 
-    ``timers`` must be running. ``revoked`` says whether a login was revoked since it was accepted. ``jitter`` gives a number in [0, 1): it spreads the drain.
+    ``timers`` must be running. ``revoked`` says whether a login was revoked since it was accepted. ``jitter`` gives a number
+    in [0, 1): it spreads the drain. ``records`` are loaded for rules that need them; without, such a request fails.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class SessionServer:
         log: structlog.stdlib.BoundLogger,
         revoked: Callable[[Identity], bool] = lambda _: False,
         jitter: Callable[[], float] = random.random,
+        records: RecordStore | None = None,
     ) -> None:
         self._revoked = revoked
         self.chain = chain
@@ -89,6 +92,7 @@ class SessionServer:
         self._expiry = Expiry(timers, clock)
         self._log = log
         self._jitter = jitter
+        self._records = records
         self._turns = Turns()
         self._open: dict[str, Ending] = {}
         self._waiting = 0  # sessions in quarantine
@@ -200,6 +204,7 @@ class SessionServer:
             limits=limits,
             metrics=self._metrics,
             log=log,
+            records=self._records,
         )
         keepalive = Keepalive(
             link,

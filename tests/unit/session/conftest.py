@@ -24,6 +24,7 @@ from trio_router.routing.door import Door
 from trio_router.session.link import LinkClosed, Upgrade
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
+from trio_router.storage.records import RecordStore
 from trio_router.testing.rules import FixedRules
 
 
@@ -116,11 +117,12 @@ class World:
     nursery: trio.Nursery
     limits: Limits = attrs.field(factory=Limits)
     strategy: Any = attrs.field(factory=Scripted)
-    rules: FixedRules = attrs.field(factory=FixedRules.everything)
+    rules: Any = attrs.field(factory=FixedRules.everything)
     clock: ManualClock = attrs.field(factory=ManualClock)
     metrics: Metrics = attrs.field(factory=Metrics)
     core_class: type[Core] = Core
     jitter: Callable[[], float] = lambda: 0.5
+    records: RecordStore | None = None
     core: Core = attrs.field(init=False)
     server: SessionServer = attrs.field(init=False)
     timers: TrioTimers = attrs.field(init=False)
@@ -139,6 +141,7 @@ class World:
             timers=self.timers,
             log=log,
             jitter=self.jitter,
+            records=self.records,
         )
         self.nursery.start_soon(self.timers.run)
 

@@ -1,0 +1,184 @@
+"""What the linter must not say, and that what it calls certain is certain. What it does say is in docs/reference/rules-lint.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.permissions.rulesets import rules, somebody
+from trio_router.errors import RuleError
+from trio_router.identity import User
+from trio_router.payload import Payload
+from trio_router.permissions.decision import Action
+from trio_router.permissions.lint import lint
+from trio_router.permissions.lint_codes import WARNING
+
+ROOT = Path(__file__).parents[3]
+
+
+def codes(rule: object, pattern: str = "a/$b", action: str = "publish", section: str = "event") -> list[str]:
+    found = lint(json.dumps({section: {pattern: {action: rule}}}), "rules.json")
+    return [finding.code for finding in found if finding.code != "R401"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        True,
+        False,
+        "true",
+        "user.id === $b",
+        "user.data.role === 'editor' && data.title.length <= 80",
+        "$b >= '2020'",
+        "$b > 2020",
+        "data.x === data.y",
+        "data.x == null",
+        "typeof data.x === 'string' || data === 'x'",
+        "name === 'a/x' || $b === 'y' || action === data.action",
+        "!data.x || data.x === 1",
+        "data && data.x === 1 || user.isAuthenticated",
+        "user.data !== null && user.data.role === 'x' || $b === 'y'",
+        "data === 'costs $5' || data === '$c'",
+        "data.n ? $b === 'x' : false",
+        "data.ok ? true : false",
+        "(data.list ?? []).includes(1)",
+        "!(data.a ?? false)",
+    ],
+)
+def test_what_is_fine_is_left_alone(rule: object) -> None:
+    assert codes(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("data.x === 1 || true", ["R201"]),
+        ("data.x || true", ["R302"]),
+        ("!user.id && false", ["R202"]),
+        ("data.a === 1 || 'x' === 1", ["R204"]),
+        ("data.a === 1 && !false", ["R203"]),
+        ("action === 'publish' && data.x === 1", ["R203"]),
+        ("action === 'subscribe' && data.x === 1", ["R206"]),
+        ("null === undefined || data.x === 1", ["R203"]),
+        ("$b !== 2020 && data.x === 1", ["R204"]),
+        ("data.n ? data.x : null", ["R302"]),
+        ("data.x ?? true", ["R302"]),
+        ("data.x === 1 || data.a.b || data.c === 1", ["R302", "R303"]),
+        ("data.tags.length", ["R302"]),
+        ("data.a['b'].c === 1 || $b === 'x'", ["R303"]),
+        ("user.data.a === '$b'", ["R403"]),
+    ],
+)
+def test_findings_come_alone(rule: str, expected: list[str]) -> None:
+    assert sorted(codes(rule)) == expected
+
+
+def test_a_refused_file_is_not_linted() -> None:
+    with pytest.raises(RuleError):
+        lint("event: {a: {publish: dat}}", "rules.yml")
+
+
+@pytest.mark.parametrize(
+    ("comment", "left"),
+    [
+        ("# lint: ignore R302", []),
+        ("#lint: ignore R304, R302", []),
+        ("# lint: ignore", []),
+        ("# lint: ignore R304", ["R302"]),
+        ("# R302", ["R302"]),
+        ("# lint: ignore R302 because", ["R302"]),
+    ],
+)
+def test_what_a_comment_silences(comment: str, left: list[str]) -> None:
+    beside = f"event:\n  a:\n    publish: data.x {comment}\n    subscribe: true\n"
+    above = f"event:\n  a:\n    {comment}\n    publish: data.x\n    subscribe: true\n"
+    for text in (beside, above):
+        assert [finding.code for finding in lint(text, "rules.yml")] == left
+
+
+def test_a_comment_does_not_silence_other_lines() -> None:
+    text = "event:\n  a:\n    publish: data.x # lint: ignore\n    subscribe: user.data.x\n"
+    assert [finding.line for finding in lint(text, "rules.yml")] == [4]
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("examples/*/rules.yml"), *ROOT.glob("trio_router/cli/templates/rules.yml")]), ids=str
+)
+def test_the_rules_files_of_the_project_have_no_warning(path: Path) -> None:
+    found = lint(path.read_text(), str(path))
+    assert [str(finding) for finding in found if finding.severity == WARNING] == []
+
+
+PATTERNS = st.lists(st.sampled_from(["*", "$x", "a", "b", "/", "a/*", "$y", "*$z"]), min_size=1, max_size=3).map(
+    "".join
+)
+NAMES = st.text(alphabet="ab/", min_size=1, max_size=6)
+
+
+@given(
+    st.lists(PATTERNS, min_size=2, max_size=4, unique=True),
+    st.lists(NAMES, min_size=20, max_size=40),
+    st.sampled_from([("event", "publish", Action.EVENT_PUBLISH), ("event", "subscribe", Action.EVENT_SUBSCRIBE)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_name_and_no_wildcard_gets_to_a_rule_that_is_called_unreachable(
+    patterns: list[str], names: list[str], about: tuple[str, str, Action]
+) -> None:
+    section, verb, action = about
+    text = json.dumps({section: {pattern: {verb: True} for pattern in patterns}}, indent=1)
+    try:
+        made = rules(text)
+    except RuleError:
+        return
+    dead = {finding.line for finding in lint(text, "rules.yml") if finding.code == "R101"}
+    for name in names:
+        ref = made.decide(somebody(), action, name).rule
+        assert ref is None or ref.line not in dead
+        ref = made.decide_pattern(somebody(), action, name.replace("b", "*")).rule
+        assert ref is None or ref.line not in dead or verb == "publish"
+
+
+PARTS = st.recursive(
+    st.sampled_from(
+        [
+            "data.x",
+            "true",
+            "false",
+            "1",
+            "''",
+            "null",
+            "user.id",
+            "$b",
+            "'x'",
+            "typeof data",
+            "action",
+            "name",
+            "data.x === 1",
+        ]
+    ),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["&&", "||", "===", "!==", "=="]), inner).map(
+            lambda t: f"({t[0]} {t[1]} {t[2]})"
+        ),
+        inner.map(lambda part: f"!{part}"),
+        st.tuples(inner, inner, inner).map(lambda t: f"({t[0]} ? {t[1]} : {t[2]})"),
+    ),
+    max_leaves=5,
+)
+
+
+@given(PARTS, st.lists(st.sampled_from([0, 1, "x", "", None, True, {}, []]), min_size=4))
+@settings(max_examples=300, deadline=None)
+def test_what_is_called_always_true_or_never_true_is(expression: str, values: list[object]) -> None:
+    text = json.dumps({"event": {"a/$b": {"publish": expression}}})
+    found = {finding.code for finding in lint(text, "rules.yml")}
+    made = rules(text)
+    for value in values:
+        who = somebody(User("x"))
+        allowed = made.decide(who, Action.EVENT_PUBLISH, "a/x", Payload({"x": value})).allowed
+        assert not (allowed and "R202" in found)
+        assert allowed or "R201" not in found
