@@ -30,8 +30,8 @@ _SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 Ask = Callable[[str], Awaitable[str]]
 
-Veto = Callable[[Accepted], str | None]
-"""Judges a login that a strategy accepted; a slug refuses it all the same."""
+Veto = Callable[[Accepted], Denied | Unavailable | None]
+"""Judges a login that a strategy accepted; None lets it pass."""
 
 
 @attrs.frozen
@@ -86,8 +86,8 @@ class Chain:
     async def _search(self, request: LoginRequest, ask: Ask, deadline: float) -> Outcome:
         for name, strategy in self._strategies:
             answer = await self._dialogue(name, strategy, request, ask, deadline)
-            if isinstance(answer, Accepted) and self._veto is not None and (reason := self._veto(answer)) is not None:
-                return Outcome(name, Denied(reason, {"error": reason}))
+            if isinstance(answer, Accepted) and self._veto is not None and (refusal := self._veto(answer)) is not None:
+                return Outcome(name, refusal)
             if not isinstance(answer, NotMine):
                 return Outcome(name, answer)
         return Outcome("", Denied("not_mine"))

@@ -44,6 +44,8 @@ class Revocations:
         self._clock = clock
         self._index = RevocationIndex() if index is None else index
         self._ends: list[End] = []
+        self.is_loaded = False
+        """Whether it is known what was revoked before this process; until then nobody can be let in."""
 
     def on_revoke(self, end: End) -> None:
         """``end`` is called for each revocation from now on."""
@@ -52,6 +54,7 @@ class Revocations:
     async def load(self) -> None:
         """Take over what was stored. Raises ``StorageUnavailable``."""
         self._index.load(await self._store().load(self._clock.wall()))
+        self.is_loaded = True
 
     def refuses(self, credential: Credential) -> bool:
         """Whether ``credential`` cannot be used (any more) to log in or to ask for something."""

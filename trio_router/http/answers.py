@@ -13,26 +13,36 @@ import msgspec
 from starlette.responses import Response
 
 TEXTS: Final = {
+    "beyond_key": "the key cannot do what the token would say",
     "busy": "too many passwords are being hashed; try again",
     "bad_host": "the Host header does not name this listener",
+    "denied": "this is not allowed",
     "http_version": "this version of HTTP is not spoken here",
     "decision_unknown": "there is no decision with this id, or it is no longer kept",
     "forbidden_origin": "requests from web pages are not accepted here",
     "internal_error": "the router failed",
     "invalid_body": "the body is not valid",
     "invalid_config": "the configuration is refused; nothing has changed",
+    "invalid_name": "the name is not valid",
     "invalid_query": "the query is not valid",
     "invalid_rules": "the rules are refused",
+    "invalid_revocation": "the revocation is not valid",
     "invalid_user": "the user is not valid",
+    "may_not_issue": "the key may not issue tokens",
     "method_not_allowed": "this method does not exist here",
     "no_token": "administration needs a token in the configuration",
     "not_found": "there is nothing here",
+    "revocation_not_stored": "the revocation is in force, but not stored: revoke again",
     "storage_unavailable": "the store does not answer",
     "target_too_long": "the URL is too long",
+    "throttled": "too many failures; try again later",
     "timeout": "the request took too long",
+    "tls_required": "a key's secret is accepted over TLS alone",
+    "token_expired": "the token has expired",
     "too_big": "the body is too big",
     "too_many_headers": "there are too many headers",
-    "unauthorized": "a valid token is required",
+    "too_many_revocations": "too many revocations are in force",
+    "unauthorized": "valid credentials are required",
     "unsupported_type": "the body must be application/json",
     "user_exists": "there is a user with this id already",
     "user_unknown": "there is no user with this id",
@@ -44,11 +54,12 @@ _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosni
 class HttpError(Exception):
     """Ends a request with an error answer. ``detail`` is for the client's eyes."""
 
-    def __init__(self, status: int, code: str, detail: Any = "") -> None:
+    def __init__(self, status: int, code: str, detail: Any = "", headers: dict[str, str] | None = None) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.detail = detail
+        self.headers = headers or {}
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,6 +1,6 @@
-"""What everybody may ask on the clients' port: whether the router is up.
+"""What can be asked on the clients' port: by everybody, whether the router is up; by those with credentials, ``/v1``.
 
-Knows nothing but that. The rule that keeps it honest: an answer here tells a stranger no version, no name, no number and no
+The rule that keeps it honest: an answer to a stranger tells a stranger no version, no name, no number and no
 switch; those are on the administration side.
 """
 
@@ -13,15 +13,19 @@ from starlette.types import ASGIApp
 
 from trio_router.http import answers
 from trio_router.http.operations import Operations
+from trio_router.http.rest import Rest
 from trio_router.http.routes import application
 
 
-def public_app(operations: Operations) -> ASGIApp:
-    """``GET /health``: 200 ``{"status": "ok"}``, or 503 ``{"status": "draining"}`` so that a balancer looks elsewhere."""
+def public_app(operations: Operations, rest: Rest | None = None) -> ASGIApp:
+    """The application of the clients' port: ``/v1`` where there is ``rest``, and ``/health`` for everybody.
+
+    ``GET /health``: 200 ``{"status": "ok"}``, or 503 ``{"status": "draining"}`` so that a balancer looks elsewhere.
+    """
 
     async def health(_: Request) -> Response:
         if operations.draining:
             return answers.json({"status": "draining"}, 503)
         return answers.json({"status": "ok"})
 
-    return application([Route("/health", health, methods=["GET"])])
+    return application([Route("/health", health, methods=["GET"]), *(rest.routes() if rest else [])])

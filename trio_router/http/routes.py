@@ -76,7 +76,7 @@ async def _framework(_: Request, error: Exception) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)  # noqa: S101 - registered for this class
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    return answers.failure(error.status, error.code, error.detail, headers)
+    return answers.failure(error.status, error.code, error.detail, {**headers, **error.headers})
 
 
 async def _problems(_: Request, error: Exception) -> Response:

@@ -119,6 +119,13 @@ class Core:
         self.detach(session)
         session.peer.close(code)
 
+    def publish_as(self, identity: Identity, channel: str, data: Payload) -> None:
+        """Publish for somebody who has no session, through the same door. Raises ``Refused``."""
+        if identity.app != self.app:
+            raise LocalProtocolError(f"app {identity.app!r} publishes nothing in app {self.app!r}")
+        _grant(Action.EVENT_PUBLISH, self.door.authorize(identity, Action.EVENT_PUBLISH, channel, data, trust=CLOSED))
+        self.events.publish(None, channel, data, echo=True, disclose=False)
+
     def close_all(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """Ask every session to close; each is detached when its connection has ended. ``retry_after`` is seconds."""
         for session in tuple(self._sessions.values()):

@@ -79,7 +79,7 @@ class Events:
 
     def publish(
         self,
-        session: Session,
+        session: Session | None,
         channel: str,
         data: Payload,
         *,
@@ -91,10 +91,10 @@ class Events:
         """Hand an event to everybody who subscribed its channel: the exact subscription first, then the patterns.
 
         ``echo``: also to the publisher, if subscribed. ``disclose``: tell who published, which the router knows
-        and nobody can claim (T28). ``only``: to nobody else; ``without``: not to these.
+        and nobody can claim (T28). ``only``: to nobody else; ``without``: not to these. ``session`` is None for a publisher without a session.
         """
-        publisher = session.publisher if disclose else None
-        if not echo:
+        publisher = session.publisher if disclose and session is not None else None
+        if not echo and session is not None:
             without = (*without, session.peer)
         told = 0
         exact = self._exact.get(channel)
