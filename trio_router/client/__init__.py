@@ -19,11 +19,13 @@ from trio_router.client.errors import (
 )
 from trio_router.client.feeds import Feed
 from trio_router.client.offers import Handler, Invocation, Offer
-from trio_router.client.values import Change, Event, Presence
+from trio_router.client.trust import AccessToken, NoToken, TokenEndpoint
+from trio_router.client.values import Change, Event, ParticipantEvent, Presence
 from trio_router.payload import ABSENT
 
 __all__ = [
     "ABSENT",
+    "AccessToken",
     "Backoff",
     "CallError",
     "Change",
@@ -40,8 +42,11 @@ __all__ = [
     "LoginDenied",
     "LoginRefused",
     "LoginUnavailable",
+    "NoToken",
     "Offer",
+    "ParticipantEvent",
     "Presence",
     "RequestRefused",
+    "TokenEndpoint",
     "connect",
 ]

@@ -26,10 +26,11 @@ from trio_router.client.offers import HANDLER_STOPPED, Handler, Offer, answer_er
 from trio_router.client.session import Session, Single
 from trio_router.client.standing import EVERYBODY
 from trio_router.client.supervisor import Supervisor
-from trio_router.client.values import Change, Event, Presence, outgoing, value_of
+from trio_router.client.trust import token_for
+from trio_router.client.values import Change, Event, ParticipantEvent, Presence, outgoing, value_of
 from trio_router.payload import ABSENT
 from trio_router.protocols import messages
-from trio_router.protocols.codes import ALREADY_PROVIDED
+from trio_router.protocols.codes import ALREADY_PROVIDED, TOKEN_EXPIRED
 
 
 class _Parts:
@@ -52,6 +53,28 @@ class _Parts:
     def failed(self, error: ClientError) -> None:
         self.is_over = True
         self.feed.finish(error)
+
+
+class ParticipantFeed(Feed[ParticipantEvent]):
+    """A feed that gets who comes and leaves, and no events."""
+
+
+class Link:
+    """A channel we are connected to. ``interruptions`` counts the reconnects; ``error`` is why it ended before its block did."""
+
+    def __init__(self) -> None:
+        self.interruptions = 0
+        self.error: ClientError | None = None
+        self._ended = trio.Event()
+
+    def finish(self, error: ClientError | None = None) -> None:
+        self.error = error
+        self._ended.set()
+
+    async def wait_ended(self) -> ClientError | None:
+        """Wait until it ends before its block does: the right was taken away, or the client ended."""
+        await self._ended.wait()
+        return self.error
 
 
 class Client:
@@ -103,11 +126,20 @@ class Client:
     # ---- events ---------------------------------------------------------------------------------------------
 
     async def publish(
-        self, channel: str, data: Any = ABSENT, *, acknowledge: bool = True, echo: bool = True, disclose: bool = False
+        self,
+        channel: str,
+        data: Any = ABSENT,
+        *,
+        acknowledge: bool = True,
+        echo: bool = True,
+        disclose: bool = False,
+        to: str | None = None,
+        exclude: Iterable[str] = (),
     ) -> None:
         """Publish to ``channel``; with ``acknowledge``, wait until the router has accepted it.
 
-        ``echo``: whether we get it too, if we are subscribed. ``disclose``: whether subscribers learn who published.
+        ``echo``: whether we get it too, if we are subscribed. ``disclose``: whether subscribers learn who published. For server
+        programs, ``to``: the id of the one session that gets it, if subscribed; ``exclude``: of those that do not.
 
         Raises:
             RequestRefused: the router refused it (without ``acknowledge`` that goes to ``on_error`` instead).
@@ -116,11 +148,12 @@ class Client:
         """
         payload = outgoing(data)
         session = self._supervisor.current()
+        without = tuple(exclude)
         if not acknowledge:
-            await session.send(messages.Publish(channel, payload, echo=echo, disclose=disclose))
+            await session.send(messages.Publish(channel, payload, None, echo, disclose, to, without))
             return
         await session.request(
-            lambda request_id: messages.Publish(channel, payload, request_id, echo=echo, disclose=disclose)
+            lambda request_id: messages.Publish(channel, payload, request_id, echo, disclose, to, without)
         )
 
     @asynccontextmanager
@@ -138,15 +171,57 @@ class Client:
         async with self._rights.hold("subscribe", channel, feed):
             yield feed
 
+    @asynccontextmanager
+    async def connect(self, channel: str) -> AsyncIterator[Link]:
+        """Be connected to ``channel`` during the block: publish to it without receiving it.
+
+        It survives reconnects. Yields a :class:`Link`, whose ``error`` says why it ended, if it did before the block.
+
+        Raises:
+            RequestRefused, ConnectionLost: we are not connected to it.
+        """
+        link = Link()
+        async with self._rights.hold("connect", channel, link):
+            yield link
+
+    # ---- participants ---------------------------------------------------------------------------------------
+
+    async def participants(self, channel: str) -> tuple[messages.Participant, ...]:
+        """Who is on the ``prs:`` or ``sys:`` channel that we have subscribed. Raises ``RequestRefused``, ``ConnectionLost``."""
+        reply = await self._supervisor.current().request(lambda request_id: messages.Participants(request_id, channel))
+        if not isinstance(reply, messages.ParticipantList):
+            msg = "the router did not say who is there"
+            raise ConnectionLost(msg)
+        return reply.participants
+
+    @asynccontextmanager
+    async def watch_participants(self, channel: str, *, buffer: int = BUFFER) -> AsyncIterator[ParticipantFeed]:
+        """Be told who comes to ``channel`` and leaves it, during the block, by subscribing it (together with :meth:`subscribe`).
+
+        Yields an asynchronous iterator of :class:`~trio_router.client.values.ParticipantEvent`, bounded as in :meth:`subscribe`.
+
+        Raises:
+            RequestRefused, ConnectionLost: the subscription was not made.
+        """
+        feed = ParticipantFeed(buffer)
+        async with self._rights.hold("subscribe", channel, feed):
+            yield feed
+
     # ---- calls ----------------------------------------------------------------------------------------------
 
     async def call(
-        self, procedure: str, data: Any = ABSENT, *, timeout: float | None = None, disclose: bool = False
+        self,
+        procedure: str,
+        data: Any = ABSENT,
+        *,
+        timeout: float | None = None,
+        disclose: bool = False,
+        provider: str | None = None,
     ) -> Any:
         """Call ``procedure`` and return its result (None if it has none).
 
         ``timeout``: seconds until the router answers with ``call_timeout``; None is the router's own limit. Cancelling the
-        task cancels the call.
+        task cancels the call. ``provider``, for server programs: the id of the session whose direct offer is called.
 
         Raises:
             RequestRefused: there is no result; with the slug ``provider_error``, ``data`` is what the provider said.
@@ -154,8 +229,11 @@ class Client:
             ValueError: ``data`` is not JSON, or ``timeout`` not positive.
         """
         session, waiter = self._supervisor.current(), Single()
-        request_id = session.new_id()
-        message = messages.Call(request_id, procedure, outgoing(data), _milliseconds(timeout), disclose=disclose)
+        request_id, payload, milliseconds = session.new_id(), outgoing(data), _milliseconds(timeout)
+        token = await self._call_token(procedure, session)
+        message = messages.Call(
+            request_id, procedure, payload, milliseconds, disclose=disclose, provider=provider, token=token
+        )
         await session.ask(request_id, message, waiter)
         try:
             reply = await waiter.wait()
@@ -182,9 +260,10 @@ class Client:
         and ``Lagged``.
         """
         session, parts = self._supervisor.current(), _Parts(buffer)
-        request_id = session.new_id()
+        request_id, payload, milliseconds = session.new_id(), outgoing(data), _milliseconds(timeout)
+        token = await self._call_token(procedure, session)
         message = messages.Call(
-            request_id, procedure, outgoing(data), _milliseconds(timeout), progress=True, disclose=disclose
+            request_id, procedure, payload, milliseconds, progress=True, disclose=disclose, token=token
         )
         await session.ask(request_id, message, parts)
         try:
@@ -196,9 +275,11 @@ class Client:
 
     @asynccontextmanager
     async def provide(
-        self, procedure: str, handler: Handler, *, concurrency: int | None = None
+        self, procedure: str, handler: Handler, *, concurrency: int | None = None, direct: bool = False
     ) -> AsyncIterator[Offer]:
         """Answer the calls of ``procedure`` with ``handler`` during the block, ``concurrency`` at a time (None: the router's limit).
+
+        ``direct``: a client function, which only server programs call, by our session's id.
 
         ``handler(data, call)`` is an async function that returns the result, or an async generator whose values are
         partial results. What it raises is answered as "handler failed" and logged; ``CallError(value)`` is answered with
@@ -212,7 +293,7 @@ class Client:
         async with own_nursery() as nursery:
             offer = self._offers[procedure] = Offer(procedure, handler, nursery, concurrency)
             try:
-                async with self._rights.hold("provide", procedure, offer, concurrency=concurrency):
+                async with self._rights.hold("provide", procedure, offer, concurrency=concurrency, direct=direct):
                     yield offer
             finally:
                 del self._offers[procedure]
@@ -266,7 +347,12 @@ class Client:
             change = Change(reply.user, reply.change, reply.sessions)
             self._put("presence_subscribe", reply.user, change)
             self._put("presence_subscribe", EVERYBODY, change)
+        elif isinstance(reply, messages.ParticipantChange):
+            joined = ParticipantEvent(reply.channel, reply.change, reply.participant)
+            self._put("subscribe", reply.subscription or reply.channel, joined, ParticipantFeed)
         elif isinstance(reply, messages.Revoked):
+            if reply.code == TOKEN_EXPIRED and self._supervisor.renew(session, reply.verb, reply.name):
+                return
             self._rights.lose(reply.verb, reply.name, right_revoked(reply))
         elif isinstance(reply, messages.Failed):
             self._report(refused(reply))
@@ -276,10 +362,13 @@ class Client:
         for offer in self._offers.values():
             offer.interrupt_all()
 
-    def _put(self, verb: Any, name: str, item: Any) -> None:
+    def _put(self, verb: Any, name: str, item: Any, kind: type[Feed[Any]] = Feed) -> None:
         for holder in self._rights.holders(verb, name):
-            if isinstance(holder, Feed):
+            if type(holder) is kind:
                 holder.put(item)
+
+    async def _call_token(self, procedure: str, session: Session) -> str | None:
+        return await token_for(self._supervisor.access_token, "call", procedure, session.welcome.session)
 
     def _report(self, error: RequestRefused) -> None:
         if self._on_error is None:

@@ -14,6 +14,7 @@ from trio_router.client.errors import RequestRefused
 from trio_router.client.nursery import own_nursery
 from trio_router.client.options import Answer, Login, Options
 from trio_router.client.supervisor import Supervisor
+from trio_router.client.trust import AccessToken
 from trio_router.client.websocket import Target
 
 
@@ -23,6 +24,7 @@ async def connect(
     login: Login = None,
     *,
     answer: Answer | None = None,
+    access_token: AccessToken | None = None,
     headers: Sequence[tuple[str, str]] = (),
     tls: ssl.SSLContext | None = None,
     reconnect: bool = True,
@@ -38,6 +40,8 @@ async def connect(
 
     ``login`` is what the router's strategies expect (a mapping), or a function, plain or async, that gives it; the function is
     called for every login, so that it can fetch a fresh token. ``answer`` answers a strategy that asks back.
+    ``access_token(channel, session_id, action)``, plain or async, gives the trust-token for a ``pvt:``, ``prs:`` or ``sys:`` name; it
+    is called whenever one is opened, also after a reconnect and when the token of one has expired (:class:`~trio_router.client.trust.TokenEndpoint` is one).
     ``headers`` are added to the upgrade request; ``tls`` replaces the default TLS settings.
 
     A lost connection is made anew unless ``reconnect`` is False, the router says to stop, or it denies the login: ``backoff``
@@ -55,6 +59,7 @@ async def connect(
     options = Options(
         login=login,
         answer=answer,
+        access_token=access_token,
         headers=tuple(headers),
         tls=tls,
         reconnect=reconnect,

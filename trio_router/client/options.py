@@ -11,6 +11,7 @@ import trio
 
 from trio_router.client.backoff import Backoff
 from trio_router.client.errors import RequestRefused
+from trio_router.client.trust import AccessToken
 
 Credentials = Mapping[str, Any]
 Login = Credentials | Callable[[], Credentials | Awaitable[Credentials | None] | None] | None
@@ -23,6 +24,7 @@ class Options:
 
     login: Login = attrs.field(default=None, repr=False)
     answer: Answer | None = attrs.field(default=None, repr=False)
+    access_token: AccessToken | None = attrs.field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     tls: ssl.SSLContext | None = None
     reconnect: bool = True

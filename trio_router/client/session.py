@@ -196,7 +196,9 @@ class Session:
             if waiter is not None:
                 waiter.failed(refused(reply))
             return None
-        if isinstance(reply, (messages.Done, messages.Result, messages.PresenceState, messages.Pong)):
+        if isinstance(
+            reply, (messages.Done, messages.Result, messages.PresenceState, messages.ParticipantList, messages.Pong)
+        ):
             waiter = self._waiting.get(reply.id or "")
             if waiter is not None and waiter.answered(reply):
                 del self._waiting[reply.id or ""]
@@ -216,6 +218,10 @@ class Session:
         self._ws.close()
         with trio.move_on_after(self._options.close_timeout, shield=True):
             await self._ended.wait()
+
+    async def wait_ended(self) -> None:
+        """Wait until the session has ended."""
+        await self._ended.wait()
 
     def new_id(self) -> str:
         """An id no other request of this session has."""

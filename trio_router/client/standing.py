@@ -16,12 +16,14 @@ from typing import Final, Literal, Protocol
 
 import trio
 
+from trio_router.client.backoff import Backoff
 from trio_router.client.errors import ClientError, ConnectionLost, RequestRefused
 from trio_router.client.session import Session
+from trio_router.client.trust import AccessToken, NoToken, token_for
 from trio_router.protocols import messages
 from trio_router.protocols.codes import DENIED
 
-Verb = Literal["subscribe", "provide", "presence_subscribe"]
+Verb = Literal["subscribe", "connect", "provide", "presence_subscribe"]
 Key = tuple[Verb, str]
 
 EVERYBODY: Final = ""  # the name under which a watch for all users is kept
@@ -39,8 +41,18 @@ class Holder(Protocol):
 class Standing:
     """One right and everybody who holds it."""
 
-    def __init__(self, verb: Verb, name: str, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        verb: Verb,
+        name: str,
+        ask: AccessToken | None = None,
+        concurrency: int | None = None,
+        *,
+        direct: bool = False,
+    ) -> None:
         self.verb: Final = verb
+        self._ask = ask
+        self._direct = direct
         self.concurrency: Final = concurrency  # of an offer, which has one holder
         self.name: Final = name
         self.holders: list[Holder] = []
@@ -54,10 +66,17 @@ class Standing:
     async def begin(self, session: Session) -> None:
         """Ask the router for it. Raises ``RequestRefused`` or ``ConnectionLost``."""
         make: Callable[[str], messages.Request]
+        token = None
+        if self.verb != "presence_subscribe":
+            token = await token_for(self._ask, self.verb, self.name, session.welcome.session)
         if self.verb == "subscribe":
-            make = lambda request_id: messages.Subscribe(request_id, self.name)  # noqa: E731
+            make = lambda request_id: messages.Subscribe(request_id, self.name, token)  # noqa: E731
+        elif self.verb == "connect":
+            make = lambda request_id: messages.Connect(request_id, self.name, token)  # noqa: E731
         elif self.verb == "provide":
-            make = lambda request_id: messages.Provide(request_id, self.name, self.concurrency)  # noqa: E731
+            make = lambda request_id: messages.Provide(  # noqa: E731
+                request_id, self.name, self.concurrency, self._direct, token
+            )
         else:
             make = lambda request_id: messages.PresenceSubscribe(request_id, self._users)  # noqa: E731
         reply = await session.request(make)
@@ -70,6 +89,8 @@ class Standing:
         message: messages.Request
         if self.verb == "subscribe":
             message = messages.Unsubscribe(request_id, self.name)
+        elif self.verb == "connect":
+            message = messages.Disconnect(request_id, self.name)
         elif self.verb == "provide":
             message = messages.Unprovide(request_id, self.name)
         else:
@@ -91,8 +112,9 @@ class Standing:
 class StandingRights:
     """All of one client's, over all its sessions."""
 
-    def __init__(self, current: Callable[[], Session]) -> None:
+    def __init__(self, current: Callable[[], Session], ask: AccessToken | None = None) -> None:
         self._current = current
+        self._ask = ask
         self._all: dict[Key, Standing] = {}
 
     def holders(self, verb: Verb, name: str) -> Iterable[Holder]:
@@ -105,10 +127,10 @@ class StandingRights:
 
     @asynccontextmanager
     async def hold(
-        self, verb: Verb, name: str, holder: Holder, *, concurrency: int | None = None
+        self, verb: Verb, name: str, holder: Holder, *, concurrency: int | None = None, direct: bool = False
     ) -> AsyncIterator[None]:
         """Hold a right during the block. Raises ``RequestRefused`` or ``ConnectionLost`` if it cannot be had."""
-        standing = self._all.setdefault((verb, name), Standing(verb, name, concurrency))
+        standing = self._all.setdefault((verb, name), Standing(verb, name, self._ask, concurrency, direct=direct))
         standing.holders.append(holder)  # first, for what arrives together with the answer
         try:
             async with standing.lock:
@@ -141,12 +163,17 @@ class StandingRights:
                 if standing.active:
                     nursery.start_soon(self._again, session, standing)
 
+    async def renew(self, session: Session, verb: str, name: str) -> None:
+        """What a trust-token had opened has expired on ``session``: open it again, with a new one. Never raises."""
+        for standing in [each for each in self._all.values() if each.key == (verb, name) and each.active]:
+            await self._again(session, standing)
+
     async def _again(self, session: Session, standing: Standing) -> None:
         async with standing.lock:
             if not standing.active or not standing.holders:
                 return
             try:
-                await standing.begin(session)
+                await self._begin_again(session, standing)
             except ConnectionLost:
                 return  # the next session tries again
             except RequestRefused as error:
@@ -154,6 +181,22 @@ class StandingRights:
                 return
             for holder in standing.holders:
                 holder.interruptions += 1
+
+    async def _begin_again(self, session: Session, standing: Standing) -> None:
+        """As :meth:`Standing.begin`; while there is no token for the moment, as long as the session lasts."""
+        backoff = Backoff()
+        while True:
+            try:
+                await standing.begin(session)
+            except NoToken as error:
+                if not error.temporary:
+                    raise
+            else:
+                return
+            with trio.move_on_after(backoff.next()):
+                await session.wait_ended()
+                msg = "the connection ended"
+                raise ConnectionLost(msg)
 
     def lose(self, verb: str, name: str, error: ClientError) -> None:
         """The router took a right away."""

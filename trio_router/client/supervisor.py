@@ -23,6 +23,7 @@ from trio_router.client.errors import (
 from trio_router.client.options import Options
 from trio_router.client.session import Lost, Session
 from trio_router.client.standing import StandingRights
+from trio_router.client.trust import AccessToken
 from trio_router.client.websocket import Target
 from trio_router.protocols import messages
 from trio_router.protocols.codes import Advice
@@ -40,7 +41,8 @@ class Supervisor:
         self._connected = trio.Event()
         self._ended: ConnectionEnded | None = None
         self._closing = False
-        self.rights: Final = StandingRights(self.current)
+        self._nursery: trio.Nursery | None = None  # of the session there is
+        self.rights: Final = StandingRights(self.current, options.access_token)
         self.connections = 0
 
     def current(self) -> Session:
@@ -53,8 +55,20 @@ class Supervisor:
         raise ConnectionLost(msg)
 
     @property
+    def access_token(self) -> AccessToken | None:
+        """Who gives trust-tokens, if anybody does."""
+        return self._options.access_token
+
+    @property
     def is_connected(self) -> bool:
         return self._session is not None
+
+    def renew(self, session: Session, verb: str, name: str) -> bool:
+        """Open anew what has expired on ``session``; False if there is nobody to ask for a token."""
+        if self._options.access_token is None or self._nursery is None:
+            return False
+        self._nursery.start_soon(self.rights.renew, session, verb, name)
+        return True
 
     async def wait_connected(self) -> None:
         """Wait until there is a session. Raises ``ConnectionEnded``: there will be none."""
@@ -105,7 +119,9 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             if self.connections > 1:
                 nursery.start_soon(self.rights.restore, session)
+            self._nursery = nursery
             lost = await session.run(lambda reply: receive(session, reply))
+            nursery.cancel_scope.cancel()  # a question for a token may last; what stands is restored on the next session
             self._session = None
             self._connected = trio.Event()
         if trio.current_time() - began >= self._options.steady:

@@ -45,6 +45,15 @@ class Change:
     sessions: int
 
 
+@attrs.frozen
+class ParticipantEvent:
+    """Somebody came to ``channel`` or left it; ``participant`` is who, as their trust-token says."""
+
+    channel: str
+    change: Literal["joined", "left"]
+    participant: messages.Participant
+
+
 def outgoing(value: Any) -> Payload:
     """``value`` as a payload. Raises ``ValueError``: it is not JSON as the router understands it."""
     if isinstance(value, Payload) and value.is_absent:
