@@ -137,7 +137,7 @@ class Router:
             records=self._records,
         )
         self._note_rules(rules)
-        self._unsafe = tuple(str(problem) for problem in unsafe(config, rules))
+        self._unsafe = tuple(str(problem) for problem in unsafe(config, {APP: rules}))
 
     @classmethod
     def load(cls, reread: Reread, *, clock: Clock | None = None) -> Self:
@@ -277,7 +277,7 @@ class Router:
         policy = _policy(config)
         strategies = self._build_strategies(config, tuple(zip(self._config.login, self._strategies, strict=True)))
         await _prepare(strategies)
-        findings = tuple(str(problem) for problem in unsafe(config, rules))
+        findings = tuple(str(problem) for problem in unsafe(config, {APP: rules}))
         with self._core.reconsidering(rules) as reconsideration:
             await self._reconsider(reconsideration)
             # From here to the end nothing waits and nothing can fail: one step for everybody else.

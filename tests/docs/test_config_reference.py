@@ -11,17 +11,19 @@ import pytest
 
 from trio_router.config.load import NOT_KEYS, load_text
 from trio_router.config.reload import LIVE
-from trio_router.config.schema import Admin, Config, Decisions, Listen, Log, LoginStep, Storage, Tls
+from trio_router.config.schema import Admin, App, Config, Decisions, Listen, Log, LoginStep, RestSection, Storage, Tls
 from trio_router.limits import Limits
 from trio_router.secret import Secret
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "config.md").read_text()
 SECTIONS: dict[str, type] = {
     "Top level": Config,
+    "apps": App,
     "login": LoginStep,
     "listen": Listen,
     "listen.tls": Tls,
     "admin": Admin,
+    "rest": RestSection,
     "storage": Storage,
     "log": Log,
     "decisions": Decisions,

@@ -26,6 +26,7 @@ from trio_router.storage.users import UserRecord
 
 ADMIN: Final = "admin"
 SECRETS: Final = "secrets"
+STORAGE_KEY: Final = "storage-key"
 TOKEN_BYTES: Final = 32
 
 _TEMPLATES: Final = {"config.yml": "config.yml", "rules.yml": "rules.yml", ".gitignore": "gitignore"}
@@ -64,6 +65,7 @@ def init(*, folder: Path, port: int, admin_port: int, force: bool, as_json: bool
     line(f"A router is ready in {folder}:")
     line("  config.yml, rules.yml   what it does and who may do what")
     line("  secrets/admin-token     for its administration over HTTP")
+    line("  secrets/storage-key     what the secrets of app keys are encrypted with")
     line(f"  user {ADMIN}, password (shown this once): {password.reveal()}")
     line(f"Start it with: trio-router serve --config {folder / 'config.yml'}")
 
@@ -73,6 +75,8 @@ def _write(folder: Path, values: dict[str, str]) -> None:
     private.mkdir(mode=0o700, exist_ok=True)
     private.chmod(0o700)
     _write_file(private / "admin-token", secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+    if not (private / STORAGE_KEY).exists():  # what is stored under the one there is would be lost with it
+        _write_file(private / STORAGE_KEY, secrets.token_urlsafe(TOKEN_BYTES) + "\n")
     for name, template in _TEMPLATES.items():
         target = folder / name
         if name == ".gitignore" and target.exists():

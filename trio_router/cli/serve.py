@@ -60,5 +60,6 @@ def _greet(config: Config, address: app.Address) -> None:
     click.echo(f"trio_router {__version__} listens on {address.url}", err=True)
     if address.admin:
         click.echo(f"administration on {address.admin}", err=True)
-    for finding in unsafe(config, read_rules(config, SystemClock())):
+    rules = {space.name: read_rules(space, SystemClock()) for space in config.spaces()}
+    for finding in unsafe(config, rules):
         click.echo(f"{click.style('unsafe:', fg='yellow')} {log.printable(str(finding))}", err=True)

@@ -26,16 +26,18 @@ from trio_router.auth.services import Services
 from trio_router.clock import Clock, SystemClock
 from trio_router.config.load import Located, Strategies, load_located, read_text
 from trio_router.config.references import exposure
-from trio_router.config.schema import APP, Config, Listen, Tls
+from trio_router.config.schema import Config, Listen, Space, Tls
 from trio_router.errors import ConfigError, Problem, ProblemsError
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.permissions.decision import Action, Ruleset
 from trio_router.permissions.loader import NO_RECORDS, load_rules
 from trio_router.permissions.records import Records
 from trio_router.storage.memory import MemoryUserStore
-from trio_router.storage.opening import open_user_store
+from trio_router.storage.opening import open_key_store, open_user_store
 
 MAX_RULES: Final = 16 * 1024 * 1024
+_KEYED: Final = frozenset({"key", "access"})  # strategies that need the store of app keys
+_STORING: Final = frozenset({"users"}) | _KEYED
 _LOCAL_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 RulesLoader = Callable[..., Ruleset]
@@ -64,15 +66,16 @@ def check(
         return Report(error.problems)
     config = located.config
     problems: list[Problem] = []
-    rules: Ruleset | None = None
-    try:
-        rules = read_rules(config, clock)
-    except ProblemsError as error:
-        problems += error.problems
-    try:
-        read_shadow_rules(config, clock)
-    except ProblemsError as error:
-        problems += error.problems
+    rules: dict[str, Ruleset] = {}
+    for space in config.spaces():
+        try:
+            rules[space.name] = read_rules(space, clock)
+        except ProblemsError as error:
+            problems += error.problems
+        try:
+            read_shadow_rules(space, clock)
+        except ProblemsError as error:
+            problems += error.problems
     problems += _storage_problems(located)
     if config.listen.tls:
         problems += _tls_problems(located, config.listen.tls, clock)
@@ -80,7 +83,7 @@ def check(
     return Report(tuple(problems), unsafe(located, rules, strategies=strategies))
 
 
-def read_rules(config: Config, clock: Clock, records: Records = NO_RECORDS) -> Ruleset:
+def read_rules(config: Config | Space, clock: Clock, records: Records = NO_RECORDS) -> Ruleset:
     """The compiled rules of ``config``; ``records`` is what they read of records.
 
     Raises:
@@ -90,7 +93,7 @@ def read_rules(config: Config, clock: Clock, records: Records = NO_RECORDS) -> R
     return load_rules(read_text(config.rules, MAX_RULES), str(config.rules), clock=clock, records=records)
 
 
-def read_shadow_rules(config: Config, clock: Clock, records: Records = NO_RECORDS) -> Ruleset | None:
+def read_shadow_rules(config: Config | Space, clock: Clock, records: Records = NO_RECORDS) -> Ruleset | None:
     """The compiled shadow rules of ``config``; None if it has none. Raises as :func:`read_rules`."""
     if config.shadow_rules is None:
         return None
@@ -98,11 +101,14 @@ def read_shadow_rules(config: Config, clock: Clock, records: Records = NO_RECORD
 
 
 def unsafe(
-    config: Config | Located, rules: Ruleset | None = None, *, strategies: Strategies = registry.load
+    config: Config | Located,
+    rules: Mapping[str, Ruleset] | None = None,
+    *,
+    strategies: Strategies = registry.load,
 ) -> tuple[Problem, ...]:
     """Everything about a valid config that an administrator should have decided on purpose.
 
-    With a bare ``Config`` the findings have no lines.
+    ``rules`` are those of each app. With a bare ``Config`` the findings have no lines.
     """
     located = config if isinstance(config, Located) else None
     settings = located.config if located else config
@@ -114,13 +120,16 @@ def unsafe(
         return Problem(message, settings.source, field=".".join(map(str, path)))
 
     found = [finding(message, *path) for path, message in _listener_findings(settings)]
-    for index, step in enumerate(settings.login):
-        found += [
-            finding(message, "login", index) for message in registry.unsafe(strategies(step.strategy), step.options)
-        ]
+    for space in settings.spaces():
+        for index, step in enumerate(space.login):
+            found += [
+                finding(message, *space.at, "login", index)
+                for message in registry.unsafe(strategies(step.strategy), step.options)
+            ]
     found += _file_findings(settings, located, finding)
-    if rules is not None:
-        found += _rule_findings(settings, rules)
+    for space in settings.spaces():
+        if rules is not None and space.name in rules:
+            found += _rule_findings(space, rules[space.name])
     return tuple(found)
 
 
@@ -169,9 +178,9 @@ def _exposed(path: Path) -> str:
         return ""  # that it is missing is said elsewhere
 
 
-def _rule_findings(config: Config, rules: Ruleset) -> list[Problem]:
+def _rule_findings(space: Space, rules: Ruleset) -> list[Problem]:
     """Asks the rules themselves about names nobody can have thought of, as somebody nobody knows."""
-    stranger = Identity(APP, new_session_id(), User(f"check-{new_session_id()}", is_authenticated=False))
+    stranger = Identity(space.name, new_session_id(), User(f"check-{new_session_id()}", is_authenticated=False))
     name = f"check-{new_session_id()}/{new_session_id()}"
     found = []
     for action in Action:
@@ -180,20 +189,24 @@ def _rule_findings(config: Config, rules: Ruleset) -> list[Problem]:
             message = f"everybody may {action.section}.{action.verb} under any name, even without a login"
             where = decision.rule
             line, column = (where.line, where.column) if where else (0, 0)
-            found.append(Problem(message, where.source if where else str(config.rules), line, column))
+            found.append(Problem(message, where.source if where else str(space.rules), line, column))
     return found
 
 
 def _storage_problems(located: Located) -> list[Problem]:
     """Opening a store connects to nothing, but knows its URL and looks at the modes of its files (T70)."""
     config = located.config
-    if "storage" not in located.document.value and all(step.strategy != "users" for step in config.login):
+    used = {step.strategy for space in config.spaces() for step in space.login}
+    if "storage" not in located.document.value and not used & _STORING:
         return []  # no database is ever opened
     try:
         open_user_store(config.storage.url, config.base)
+        if used & _KEYED:
+            open_key_store(config.storage.url, config.base, config.storage.encryption_key)
     except ConfigError as error:
         return [
-            located.problem(": ".join(filter(None, (p.source, p.message))), "storage", "url") for p in error.problems
+            located.problem(": ".join(filter(None, (p.source, p.message))), *(p.field or "storage.url").split("."))
+            for p in error.problems
         ]
     return []
 
@@ -238,17 +251,19 @@ def _tls_problems(located: Located, tls: Tls, clock: Clock) -> list[Problem]:
 
 def _strategy_problems(located: Located, strategies: Strategies, clock: Clock) -> list[Problem]:
     """Builds every strategy as a start would (T47: weak keys are refused here), and throws it away."""
-    services = Services(APP, clock, HttpOutbound(), MemoryUserStore, located.config.base, _silent())
     problems = []
-    for index, step in enumerate(located.config.login):
-        try:
-            strategies(step.strategy).build(step.options, services)
-        except ProblemsError as error:
-            for problem in error.problems:
-                path = ("login", index, problem.field) if problem.field else ("login", index)
-                problems.append(problem if problem.line else located.problem(problem.message, *path))
-        except Exception as error:  # noqa: BLE001 - a plugin's fault must not hide what is wrong elsewhere
-            problems.append(located.problem(f"the strategy cannot be built: {type(error).__name__}", "login", index))
+    for space in located.config.spaces():
+        services = Services(space.name, clock, HttpOutbound(), MemoryUserStore, located.config.base, _silent())
+        for index, step in enumerate(space.login):
+            at: tuple[str | int, ...] = (*space.at, "login", index)
+            try:
+                strategies(step.strategy).build(step.options, services)
+            except ProblemsError as error:
+                for problem in error.problems:
+                    path = (*at, problem.field) if problem.field else at
+                    problems.append(problem if problem.line else located.problem(problem.message, *path))
+            except Exception as error:  # noqa: BLE001 - a plugin's fault must not hide what is wrong elsewhere
+                problems.append(located.problem(f"the strategy cannot be built: {type(error).__name__}", *at))
     return problems
 
 

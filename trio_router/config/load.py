@@ -17,7 +17,7 @@ import attrs
 from trio_router.auth import registry
 from trio_router.auth.strategy import StrategyType
 from trio_router.config.references import FieldPath, Resolver, dotted
-from trio_router.config.schema import Config, LoginStep
+from trio_router.config.schema import Config, LoginStep, Space
 from trio_router.config.structure import Check, Mismatch, StructureFailed, Structurer, describe
 from trio_router.documents import DocumentError, Node, read
 from trio_router.errors import ConfigError, Problem, ProblemsError
@@ -128,9 +128,26 @@ def _load(text: str, base: Path, source: str, environ: Mapping[str, str], strate
 
 def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
     """Values that are fine alone and wrong together: (field path, message)."""
-    limits = config.limits
     found: list[tuple[FieldPath, str]] = []
-    if not config.login:
+    taken: dict[str, str] = {}
+    for space in config.spaces():
+        found += [((*space.at, *path), message) for path, message in _space_contradictions(space)]
+        other = taken.setdefault(space.path, space.name)
+        if other != space.name:
+            found.append(((*space.at, "path"), f"{space.path} is the path of the app {other!r} too"))
+        if space.limits.message_size > config.limits.message_size:
+            found.append(
+                ((*space.at, "limits", "message_size"), "is larger than that of the top level, which frames obey")
+            )
+    if config.admin and config.admin.port and config.admin.port == config.listen.port:
+        found.append((("admin", "port"), "is the clients' port too: administration has a listener of its own"))
+    return found
+
+
+def _space_contradictions(space: Space) -> list[tuple[FieldPath, str]]:
+    limits = space.limits
+    found: list[tuple[FieldPath, str]] = []
+    if not space.login:
         found.append((("login",), "names no strategy: nobody could log in"))
     if limits.call_timeout > limits.call_timeout_max:
         found.append((("limits", "call_timeout"), "is larger than call_timeout_max"))
@@ -138,8 +155,6 @@ def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
         found.append((("limits", "outbox_size"), "is smaller than message_size: one message would not fit"))
     if limits.login_message_size > limits.message_size:
         found.append((("limits", "login_message_size"), "is larger than message_size"))
-    if config.admin and config.admin.port and config.admin.port == config.listen.port:
-        found.append((("admin", "port"), "is the clients' port too: administration has a listener of its own"))
     return found
 
 

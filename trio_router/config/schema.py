@@ -14,10 +14,15 @@ from urllib.parse import urlsplit
 import attrs
 
 from trio_router.limits import Limits
+from trio_router.names import InvalidName, check_app_name
 from trio_router.permissions.redaction import check_path
 from trio_router.secret import Secret
 
 MIN_ADMIN_TOKEN: Final = 24
+MIN_ENCRYPTION_KEY: Final = 32
+APP: Final = "default"
+"""The app of the top level of a config file."""
+
 _MAX_PORT: Final = 65_535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -127,11 +132,38 @@ class Admin:
     metrics: bool = True
 
 
+def _encryption_key(_: object, __: object, value: Secret | None) -> None:
+    if value is not None and len(value.reveal()) < MIN_ENCRYPTION_KEY:
+        raise ValueError(f"must have at least {MIN_ENCRYPTION_KEY} characters")
+
+
+def _base_url(_: object, __: object, value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or "@" in parts.netloc):
+        raise ValueError("must be the http(s) URL clients reach this router at")
+
+
+@attrs.frozen
+class RestSection:
+    """The REST interface on the clients' port (``/v1``): access tokens and publishing. None: there is none.
+
+    ``url``: where clients reach this port, for the tokens' ``iss``; "" makes one of ``listen``. ``plain_basic`` accepts
+    the secret of a key without TLS from other machines too (unsafe).
+    """
+
+    url: str = attrs.field(default="", validator=_base_url)
+    plain_basic: bool = False
+
+
 @attrs.frozen
 class Storage:
-    """Where built-in users are kept: an SQLAlchemy URL. A relative SQLite path counts from the config file's folder."""
+    """Where users, app keys and revocations are kept: an SQLAlchemy URL; a relative SQLite path counts from the config's folder.
+
+    ``encryption_key``: the secrets of app keys rest sealed under it. Without one no app key can be kept in a database.
+    """
 
     url: Secret = attrs.field(factory=lambda: Secret("sqlite:///router.db"))
+    encryption_key: Secret | None = attrs.field(default=None, validator=_encryption_key)
 
 
 @attrs.frozen
@@ -182,11 +214,54 @@ class Decisions:
     redact: list[str] = attrs.field(factory=list, validator=_paths)
 
 
+def _app_path(_: object, __: object, value: str | None) -> None:
+    if value is not None:
+        _url_path(_, __, value)
+
+
+@attrs.frozen
+class App:
+    """A further app: a space of users, keys, sessions, names, rules and limits of its own, reached by its own ``path``.
+
+    ``path``: None is ``/`` and the app's name. ``limits``: None takes those of the top level.
+    """
+
+    rules: Path
+    login: tuple[LoginStep, ...]
+    shadow_rules: Path | None = None
+    path: str | None = attrs.field(default=None, validator=_app_path)
+    limits: Limits | None = None
+
+
+@attrs.frozen
+class Space:
+    """One app as it is served, whichever way the file spells it. ``at`` is the field path of its settings in the file."""
+
+    name: str
+    path: str
+    rules: Path
+    login: tuple[LoginStep, ...]
+    shadow_rules: Path | None
+    limits: Limits
+    at: tuple[str, ...] = ()
+
+
+def _app_names(_: object, __: object, value: dict[str, App]) -> None:
+    for name in value:
+        try:
+            check_app_name(name)
+        except InvalidName as error:
+            raise ValueError(f"the name of an app {error}") from None
+        if name == APP:
+            raise ValueError(f"the app {APP!r} is the top level of this file")
+
+
 @attrs.frozen
 class Config:
     """One router. ``base`` is the folder of the config file; ``rules`` is the rules file.
 
     ``shadow_rules``: a second rules file that decides beside the first; differences are counted, nothing is enforced.
+    ``apps`` are further apps by their name; the top level is the app ``default``.
     """
 
     rules: Path
@@ -194,6 +269,7 @@ class Config:
     shadow_rules: Path | None = None
     listen: Listen = attrs.field(factory=Listen)
     admin: Admin | None = None
+    rest: RestSection | None = None
     storage: Storage = attrs.field(factory=Storage)
     limits: Limits = attrs.field(factory=Limits)
     log: Log = attrs.field(factory=Log)
@@ -201,9 +277,23 @@ class Config:
     login_deadline: float = attrs.field(
         default=10.0, validator=_positive
     )  # seconds one login may take over all strategies
+    apps: dict[str, App] = attrs.field(factory=dict, validator=_app_names)
     base: Path = attrs.field(factory=Path)
     source: str = ""
 
-
-APP = "default"
-"""The app of a config file that names none."""
+    def spaces(self) -> tuple[Space, ...]:
+        """Every app: the one of the top level first, then those of ``apps`` in the order of the file."""
+        first = Space(APP, self.listen.path, self.rules, self.login, self.shadow_rules, self.limits)
+        further = (
+            Space(
+                name,
+                f"/{name}" if app.path is None else app.path,
+                app.rules,
+                app.login,
+                app.shadow_rules,
+                app.limits or self.limits,
+                ("apps", name),
+            )
+            for name, app in self.apps.items()
+        )
+        return (first, *further)

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from trio_router.config.reload import LIVE, plan_reload
-from trio_router.config.schema import Admin, Config, Listen, Log, LoginStep, Storage, Tls
+from trio_router.config.schema import Admin, App, Config, Listen, Log, LoginStep, Storage, Tls
 from trio_router.limits import Limits
 from trio_router.secret import Secret
 
@@ -73,8 +73,19 @@ def test_a_mixed_change_takes_the_live_half_only() -> None:
     assert OLD.listen == Listen()
 
 
+def test_of_an_app_everything_changes_but_its_path() -> None:
+    app = App(rules=Path("/r/shop.yml"), login=(LoginStep("open"),))
+    old = attrs.evolve(OLD, apps={"shop": app, "gone": app})
+    changed = attrs.evolve(app, rules=Path("/r/other.yml"), path="/elsewhere", limits=Limits(connections=5))
+    plan = plan_reload(old, attrs.evolve(old, apps={"shop": changed, "new": app}))
+    assert plan.changed_live == ("apps.shop.rules", "apps.shop.limits")
+    assert plan.needs_restart == ("apps.new", "apps.shop.path", "apps.gone")
+    assert plan.effective.apps == {"shop": attrs.evolve(changed, path=None), "gone": app}
+
+
 def test_the_list_of_live_fields_names_real_fields() -> None:
     names = {field.name for field in attrs.fields(Config)} | {f"listen.{f.name}" for f in attrs.fields(Listen)}
+    names |= {f"apps.{field.name}" for field in attrs.fields(App)}
     assert names >= LIVE
 
 
