@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "rules": "trio_router.cli.rules:rules",
     "serve": "trio_router.cli.serve:serve",
     "subscribe": "trio_router.cli.events:subscribe",
+    "token": "trio_router.cli.token:token",
     "users": "trio_router.cli.users:users",
     "version": "trio_router.cli.version:version",
 }

@@ -71,13 +71,13 @@ def issue_trust_token(
     participant: Participant | None = None,
     action: TrustAction | None = None,
     ttl: float = DEFAULT_TTL,
-    clock: Clock | None = None,
+    now: float | None = None,
 ) -> str:
     """A trust-token: ``session`` may open ``channel`` (or procedure) within ``ttl`` seconds.
 
     ``key`` is the id of the app key that the session was opened with, ``secret`` one of its live secrets. ``participant`` is
     needed for ``prs:`` and ``sys:`` channels and not allowed for ``pvt:``. Without ``action`` every action is allowed.
-    What the token opened ends when it expires.
+    What the token opened ends when it expires. ``now`` is seconds since the epoch, by default what the clock of the system says.
 
     Raises:
         ValueError: an argument is not what it must be, which the text names; nothing is signed then.
@@ -99,14 +99,14 @@ def issue_trust_token(
         _named("participant.sysid", check_user_id, participant.sysid)
     elif action is not None and kind != PRIVATE and not action.startswith("rpc."):
         raise ValueError(f"participant: {kind}: channels need one")
-    now = (clock or SystemClock()).wall()
+    issued_at = SystemClock().wall() if now is None else now
     claims: dict[str, Any] = {
         "sid": session,
         "cname": channel,
         "pub": publish,
         "conn_info": {} if participant is None else {"sysid": participant.sysid, "sysinfo": dict(participant.sysinfo)},
-        "iat": now,
-        "exp": now + ttl,
+        "iat": issued_at,
+        "exp": issued_at + ttl,
     }
     if action is not None:
         claims["act"] = action

@@ -51,7 +51,7 @@ class TrustWorld(World):
         given = None if channel.startswith("pvt:") else tokens.Participant(sysid or member.session.identity.user.id)
         options = {"participant": given, **options}
         return issue_trust_token(
-            key=key, secret=SECRETS[key], session=member.session.id, channel=channel, clock=self.clock, **options
+            key=key, secret=SECRETS[key], session=member.session.id, channel=channel, now=self.clock.wall(), **options
         )
 
     def subscribe(self, member: Member, channel: str, **options: Any) -> None:

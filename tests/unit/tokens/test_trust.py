@@ -33,7 +33,7 @@ def issued(**changes: Any) -> str:
         "session": SESSION,
         "channel": "prs:room1",
         "participant": WHO,
-        "clock": clock(),
+        "now": float(NOW),
         **changes,
     }
     return issue_trust_token(**options)
