@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from trio_router import __version__, log
+from trio_router.access import Access
 from trio_router.audit.entries import decision_entry
 from trio_router.audit.writer import DecisionLog
 from trio_router.auth import registry
@@ -38,6 +39,7 @@ from trio_router.http.admin import admin_app
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
+from trio_router.http.revocations import revocation_routes
 from trio_router.http.rules import rule_routes
 from trio_router.http.serve import HttpServer
 from trio_router.metrics import Metrics
@@ -54,8 +56,11 @@ from trio_router.routing.tracing import Tracer
 from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
-from trio_router.storage.opening import open_user_store
+from trio_router.storage.keys import KeyStore
+from trio_router.storage.memorykeys import MemoryRevocationStore
+from trio_router.storage.opening import open_key_store, open_revocation_store, open_user_store
 from trio_router.storage.records import MemoryRecords, RecordStore
+from trio_router.storage.revocations import RevocationStore
 from trio_router.storage.users import UserStore
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.admission import Admission
@@ -64,6 +69,9 @@ from trio_router.transport.origin import OriginPolicy
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
+
+STORING: Final = frozenset({"access", "key", "users"})
+"""Strategies that need the database; a router without one of these and without REST forgets revocations at its end."""
 
 RIGHTS_AT_ONCE: Final = 1_000
 """How many standing rights a reload decides again before it lets others go on: a few milliseconds of work."""
@@ -110,7 +118,10 @@ class Router:
         self._stopping = trio.Event()
         self._draining = False
         self._listeners: tuple[Listener, ...] = ()
-        self._public = HttpServer(public_app(self), config.limits)
+        self._keys: KeyStore | None = None
+        self._revocations: RevocationStore | None = None
+        self._access = Access(config, self._clock, keys=self._key_store, store=self._revocation_store)
+        self._public = HttpServer(public_app(self, self._access.rest), config.limits)
 
         rules = read_rules(config, self._clock, self._records)
         limits = config.limits
@@ -122,6 +133,7 @@ class Router:
         self._timers = TrioTimers(log.get("timers"))
         self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock, self._records)))
         self._core = Core(APP, self._door, self._timers, limits, self._metrics)
+        self._access.add(self._core)
         self._admission = Admission(limits)
         self._policy = _policy(config)
         self._strategies = self._build_strategies(config)
@@ -135,6 +147,7 @@ class Router:
             timers=self._timers,
             log=log.get("session"),
             records=self._records,
+            revoked=self._access.revoked,
         )
         self._note_rules(rules)
         self._unsafe = tuple(str(problem) for problem in unsafe(config, {APP: rules}))
@@ -163,6 +176,7 @@ class Router:
                 self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
+                await nursery.start(self._access.load)
                 address = await self._listen(nursery)
                 self._log.info("listening", url=address.url, admin=address.admin, rules=self._door.rules.version)
                 task_status.started(address)
@@ -179,8 +193,9 @@ class Router:
         """Let go of stores and connections; :meth:`run` does it at its end."""
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await self._outbound.aclose()
-            if self._store is not None:
-                await self._store.aclose()
+            for store in (self._store, self._keys, self._revocations):
+                if store is not None:
+                    await store.aclose()
         if self._decision_log is not None:
             with trio.CancelScope(shield=True):  # bounded by its own timeout
                 await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
@@ -215,7 +230,12 @@ class Router:
         metrics = self._metrics if admin.metrics else None
         questions = rule_routes(self._core, self._clock)
         application = admin_app(
-            self, metrics, token=admin.token, users=accounts, decisions=self._tracer, questions=questions
+            self,
+            metrics,
+            token=admin.token,
+            users=accounts,
+            decisions=self._tracer,
+            questions=[*questions, *revocation_routes(self._access.revocations)],
         )
         server = HttpServer(application, self._config.limits)
         try:
@@ -350,6 +370,21 @@ class Router:
             self._store = open_user_store(self._config.storage.url, self._config.base)
         return self._store
 
+    def _key_store(self) -> KeyStore:
+        if self._keys is None:
+            storage = self._config.storage
+            self._keys = open_key_store(storage.url, self._config.base, storage.encryption_key)
+        return self._keys
+
+    def _revocation_store(self) -> RevocationStore:
+        if self._revocations is None:
+            config = self._config
+            stored = config.rest is not None or any(step.strategy in STORING for step in config.login)
+            self._revocations = (
+                open_revocation_store(config.storage.url, config.base) if stored else MemoryRevocationStore()
+            )
+        return self._revocations
+
     def _build_strategies(
         self, config: Config, running: Sequence[tuple[LoginStep, Strategy]] = ()
     ) -> tuple[Strategy, ...]:
@@ -359,6 +394,7 @@ class Router:
             clock=self._clock,
             outbound=self._outbound,
             users=self._users,
+            keys=self._key_store,
             base=config.base,
             log=log.get("auth"),
             metrics=self._metrics,
@@ -376,7 +412,7 @@ class Router:
         return tuple(strategies)
 
     def _chain(self, strategies: tuple[Strategy, ...], config: Config) -> Chain:
-        return Chain(strategies, config.login_deadline, self._metrics, log.get("auth"))
+        return Chain(strategies, config.login_deadline, self._metrics, log.get("auth"), self._access.veto(APP))
 
     def _lock_out(self, user_id: str) -> None:
         """A built-in user was disabled or removed: the sessions he has are over, others of that id are not his."""

@@ -18,7 +18,11 @@ from trio_router.client.errors import (
     RequestRefused,
 )
 from trio_router.client.feeds import Feed
+from trio_router.client.http import HttpFailed
+from trio_router.client.key_auth import KeyAuth
 from trio_router.client.offers import Handler, Invocation, Offer
+from trio_router.client.rest import Rest, Token
+from trio_router.client.token_auth import TokenAuth
 from trio_router.client.trust import AccessToken, NoToken, TokenEndpoint
 from trio_router.client.values import Change, Event, ParticipantEvent, Presence
 from trio_router.payload import ABSENT
@@ -37,7 +41,9 @@ __all__ = [
     "Event",
     "Feed",
     "Handler",
+    "HttpFailed",
     "Invocation",
+    "KeyAuth",
     "Lagged",
     "LoginDenied",
     "LoginRefused",
@@ -47,6 +53,9 @@ __all__ = [
     "ParticipantEvent",
     "Presence",
     "RequestRefused",
+    "Rest",
+    "Token",
+    "TokenAuth",
     "TokenEndpoint",
     "connect",
 ]

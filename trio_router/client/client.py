@@ -80,7 +80,13 @@ class Link:
 class Client:
     """A connection to a router that is kept up. Made by :func:`trio_router.client.connect`."""
 
-    def __init__(self, supervisor: Supervisor, on_error: Callable[[RequestRefused], None] | None = None) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        on_error: Callable[[RequestRefused], None] | None = None,
+        on_expiring: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_expiring = on_expiring
         self._supervisor = supervisor
         self._rights = supervisor.rights
         self._on_error = on_error
@@ -354,6 +360,9 @@ class Client:
             if reply.code == TOKEN_EXPIRED and self._supervisor.renew(session, reply.verb, reply.name):
                 return
             self._rights.lose(reply.verb, reply.name, right_revoked(reply))
+        elif isinstance(reply, messages.Expiring):
+            if self._on_expiring is not None:
+                self._on_expiring()
         elif isinstance(reply, messages.Failed):
             self._report(refused(reply))
 

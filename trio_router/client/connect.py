@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
@@ -14,6 +14,7 @@ from trio_router.client.errors import RequestRefused
 from trio_router.client.nursery import own_nursery
 from trio_router.client.options import Answer, Login, Options
 from trio_router.client.supervisor import Supervisor
+from trio_router.client.token_auth import TokenAuth
 from trio_router.client.trust import AccessToken
 from trio_router.client.websocket import Target
 
@@ -21,7 +22,7 @@ from trio_router.client.websocket import Target
 @asynccontextmanager
 async def connect(
     url: str,
-    login: Login = None,
+    login: Login | TokenAuth = None,
     *,
     answer: Answer | None = None,
     access_token: AccessToken | None = None,
@@ -39,7 +40,8 @@ async def connect(
     """Connect to the router at ``url`` (``ws://`` or ``wss://``), log in, and stay connected during the block.
 
     ``login`` is what the router's strategies expect (a mapping), or a function, plain or async, that gives it; the function is
-    called for every login, so that it can fetch a fresh token. ``answer`` answers a strategy that asks back.
+    called for every login, or a :class:`~trio_router.client.key_auth.KeyAuth` for a server program. A function is called each time, so that it can fetch a fresh token. A :class:`~trio_router.client.token_auth.TokenAuth` fetches access
+    tokens and prolongs the login with new ones. ``answer`` answers a strategy that asks back.
     ``access_token(channel, session_id, action)``, plain or async, gives the trust-token for a ``pvt:``, ``prs:`` or ``sys:`` name; it
     is called whenever one is opened, also after a reconnect and when the token of one has expired (:class:`~trio_router.client.trust.TokenEndpoint` is one).
     ``headers`` are added to the upgrade request; ``tls`` replaces the default TLS settings.
@@ -56,8 +58,10 @@ async def connect(
         ConnectFailed: there is no router, or it does not speak this protocol.
         ValueError: ``url`` is not a WebSocket URL.
     """
+    tokens = login if isinstance(login, TokenAuth) else None
     options = Options(
-        login=login,
+        login=login.login if isinstance(login, TokenAuth) else login,
+        spent=tokens.forget if tokens else None,
         answer=answer,
         access_token=access_token,
         headers=tuple(headers),
@@ -73,9 +77,14 @@ async def connect(
     )
     supervisor = Supervisor(Target.parse(url), options)
     await supervisor.first()
-    client = Client(supervisor, on_error)
-    async with own_nursery() as nursery:
+    client = Client(supervisor, on_error, tokens.expiring if tokens else None)
+    async with AsyncExitStack() as stack:
+        if tokens:
+            await stack.enter_async_context(tokens.used())
+        nursery = await stack.enter_async_context(own_nursery())
         nursery.start_soon(supervisor.keep, client.received, client.interrupted)
+        if tokens:
+            nursery.start_soon(tokens.keep, supervisor)
         try:
             yield client
         finally:

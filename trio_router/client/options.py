@@ -11,10 +11,11 @@ import trio
 
 from trio_router.client.backoff import Backoff
 from trio_router.client.errors import RequestRefused
+from trio_router.client.key_auth import KeyAuth
 from trio_router.client.trust import AccessToken
 
 Credentials = Mapping[str, Any]
-Login = Credentials | Callable[[], Credentials | Awaitable[Credentials | None] | None] | None
+Login = KeyAuth | Credentials | Callable[[], Credentials | Awaitable[Credentials | None] | None] | None
 Answer = Callable[[str], str | Awaitable[str]]
 
 
@@ -23,6 +24,7 @@ class Options:
     """See :func:`trio_router.client.connect`. Times are seconds, sizes are bytes."""
 
     login: Login = attrs.field(default=None, repr=False)
+    spent: Callable[[], None] | None = attrs.field(default=None, repr=False)  # called when credentials hold no longer
     answer: Answer | None = attrs.field(default=None, repr=False)
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)

@@ -13,9 +13,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
 import trio
 
 from trio_router.client.errors import ClientError, ConnectFailed, ConnectionLost, RequestRefused, login_refused, refused
+from trio_router.client.key_auth import KeyAuth
 from trio_router.client.options import Options
 from trio_router.client.websocket import Disconnected, Target, WebSocket, open_stream
 from trio_router.errors import RemoteProtocolError
@@ -127,7 +129,10 @@ class Session:
         if not isinstance(hello, messages.Hello):
             raise RemoteProtocolError(UNKNOWN_TYPE, "expected a greeting")
         login = options.login
-        auth = await _awaited(login()) if callable(login) else login
+        if isinstance(login, KeyAuth):
+            auth: Any = login.prove(hello.session)
+        else:
+            auth = await _awaited(login()) if callable(login) else login
         ws.queue(encode_request(messages.Login("login", None if auth is None else dict(auth))))
         while True:
             await ws.flush()
@@ -212,6 +217,19 @@ class Session:
             for waiter in waiting.values():
                 waiter.failed(error)
             self._ended.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more answers."""
+        return self._lost is not None
+
+    async def ended(self) -> None:
+        """Wait until the session has ended."""
+        await self._ended.wait()
+
+    def renewed(self, expires: float | None) -> None:
+        """The login now ends at ``expires``."""
+        self.welcome = msgspec.structs.replace(self.welcome, expires=expires)
 
     async def close(self) -> None:
         """Say goodbye and wait briefly for the router's; :meth:`run` then returns."""

@@ -91,6 +91,8 @@ class Supervisor:
                 self._end(ConnectionEnded("the client was closed"))
                 return
             logger.info("the connection ended: %s", lost)
+            if lost.advice is Advice.LOGIN_AGAIN and self._options.spent is not None:
+                self._options.spent()
             if lost.advice is Advice.STOP or not self._options.reconnect:
                 self._end(ConnectionEnded(lost.text, code=lost.code, slug=lost.slug))
                 return

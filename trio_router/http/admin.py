@@ -46,7 +46,7 @@ def admin_app(
 ) -> ASGIApp:
     """The application of the administration listener; it has no routes for what it is made without.
 
-    ``questions``: the routes of :mod:`trio_router.http.rules`.
+    ``questions``: further routes, such as those of :mod:`trio_router.http.rules`.
     """
 
     async def health(_: Request) -> Response:

@@ -60,11 +60,11 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 @attrs.frozen
 class Rest:
-    """What the routes need. ``issuer`` gives the ``iss`` of tokens: the URL of the token endpoint."""
+    """What the routes need. ``issuer`` is the ``iss`` of tokens: the URL of the token endpoint."""
 
     callers: Callers
     revocations: Revocations
-    issuer: Callable[[], str]
+    issuer: str
     now: Callable[[], float]
 
     def routes(self) -> list[BaseRoute]:
@@ -133,7 +133,7 @@ class Rest:
                 key_id=key.id,
                 client_id=client_id,
                 scope=scope,
-                issuer=self.issuer(),
+                issuer=self.issuer,
                 now=self.revocations.issue_time(key.app, client_id, key.id),
                 lifetime=lifetime,
             )
