@@ -40,10 +40,11 @@ async def connect(
     """Connect to the router at ``url`` (``ws://`` or ``wss://``), log in, and stay connected during the block.
 
     ``login`` is what the router's strategies expect (a mapping), or a function, plain or async, that gives it; the function is
-    called for every login, or a :class:`~trio_router.client.key_auth.KeyAuth` for a server program. A function is called each time, so that it can fetch a fresh token. A :class:`~trio_router.client.token_auth.TokenAuth` fetches access
-    tokens and prolongs the login with new ones. ``answer`` answers a strategy that asks back.
-    ``access_token(channel, session_id, action)``, plain or async, gives the trust-token for a ``pvt:``, ``prs:`` or ``sys:`` name; it
-    is called whenever one is opened, also after a reconnect and when the token of one has expired (:class:`~trio_router.client.trust.TokenEndpoint` is one).
+    called for every login, so that it can fetch a fresh token. A :class:`~trio_router.client.token_auth.TokenAuth` fetches access
+    tokens and prolongs the login with new ones; a :class:`~trio_router.client.key_auth.KeyAuth` logs a server program in.
+    ``answer`` answers a strategy that asks back. ``access_token(channel, session_id, action)``, plain or async, gives the
+    trust-token for a ``pvt:``, ``prs:`` or ``sys:`` name; it is called whenever one is opened, also after a reconnect and when the
+    token of one has expired (:class:`~trio_router.client.trust.TokenEndpoint` is one).
     ``headers`` are added to the upgrade request; ``tls`` replaces the default TLS settings.
 
     A lost connection is made anew unless ``reconnect`` is False, the router says to stop, or it denies the login: ``backoff``

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Literal
 
-from trio_router.client.errors import ClientError, RequestRefused
+from trio_router.client.errors import ClientError, ConnectFailed, RequestRefused
+from trio_router.client.http import post_json
 from trio_router.names import SYSTEM, kind_of
 from trio_router.protocols.codes import TOKEN_NEEDED
 
@@ -38,31 +40,30 @@ class NoToken(RequestRefused):
         super().__init__(TOKEN_NEEDED, detail=detail, name=name, temporary=temporary)
 
 
-Post = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
-"""Posts a JSON object to a URL and gives the JSON of the answer; raises ``OSError`` or ``ValueError`` when there is none."""
-
-
 class TokenEndpoint:
     """Asks an authorisation server at ``url`` for tokens: an ``access_token=`` for :func:`trio_router.client.connect`.
 
     It posts ``{"ch", "sid", "dbappkey", "act"}`` with the app key ``key`` and expects ``{"statuscode", "error_message",
-    "accesskey"}``, where a ``statuscode`` other than 0 refuses. ``post`` does the HTTP, with whatever session the program
-    has with its own server (cookies, headers, TLS).
+    "accesskey"}``, where a ``statuscode`` other than 0 refuses. ``headers`` (for example a cookie of the application) and
+    ``tls`` go with each request.
     """
 
-    def __init__(self, url: str, *, key: str, post: Post) -> None:
+    def __init__(
+        self, url: str, *, key: str, headers: Sequence[tuple[str, str]] = (), tls: ssl.SSLContext | None = None
+    ) -> None:
         self._url = url
         self._key = key
-        self._post = post
+        self._headers = tuple(headers)
+        self._tls = tls
 
     async def __call__(self, channel: str, session_id: str, action: str) -> str:
         """The token. Raises :class:`NoToken`, ``temporary`` if the server could not be asked."""
         asked = {"ch": channel, "sid": session_id, "dbappkey": self._key, "act": action}
         try:
-            answer = await self._post(self._url, asked)
-        except (OSError, ValueError):
-            logger.warning("the authorisation server gave no answer")
-            raise NoToken(channel, "the authorisation server gave no answer", temporary=True) from None
+            reply = await post_json(self._url, asked, headers=self._headers, tls=self._tls)
+            answer = reply.json()
+        except ConnectFailed as error:
+            raise NoToken(channel, str(error), temporary=not error.permanent) from None
         if not isinstance(answer, dict) or type(answer.get("statuscode")) is not int:
             raise NoToken(channel, "the authorisation server gave an answer of another shape")
         token = answer.get("accesskey")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any
 
 import pytest
@@ -178,39 +180,53 @@ async def test_receivers_chosen_by_a_server_program(
 # ---- the application's own endpoint -------------------------------------------------------------------------
 
 
-async def test_the_endpoint_is_asked_in_its_own_shape() -> None:
-    asked: list[Any] = []
+async def endpoint(nursery: trio.Nursery, status: int, body: bytes) -> tuple[TokenEndpoint, list[tuple[bytes, Any]]]:
+    """One that is asked over HTTP, and what it heard as (head, body)."""
+    heard: list[tuple[bytes, Any]] = []
 
-    async def post(url: str, body: Any) -> Any:
-        asked.append((url, dict(body)))
-        return {"statuscode": 0, "error_message": "", "accesskey": "a token"}
+    async def serve(stream: trio.SocketStream) -> None:
+        data = b""
+        async for part in stream:
+            data += part
+            head, end, rest = data.partition(b"\r\n\r\n")
+            if end and rest.endswith(b"}"):
+                heard.append((head, json.loads(rest)))
+                break
+        await stream.send_all(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
-    endpoint = TokenEndpoint("https://app.example/token", key="shop.k1", post=post)
-    assert await endpoint("pvt:L1", "s-1", "channel.subscribe") == "a token"
-    body = {"ch": "pvt:L1", "sid": "s-1", "dbappkey": "shop.k1", "act": "channel.subscribe"}
-    assert asked == [("https://app.example/token", body)]
+    listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+    url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/token"
+    return TokenEndpoint(url, key="shop.k1", headers=[("Cookie", "login=1")]), heard
+
+
+async def test_the_endpoint_is_asked_in_its_own_shape(nursery: trio.Nursery) -> None:
+    answer = {"statuscode": 0, "error_message": "", "accesskey": "a token"}
+    ask, heard = await endpoint(nursery, 200, json.dumps(answer).encode())
+    assert await ask("pvt:L1", "s-1", "channel.subscribe") == "a token"
+    (head, body) = heard[0]
+    assert body == {"ch": "pvt:L1", "sid": "s-1", "dbappkey": "shop.k1", "act": "channel.subscribe"}
+    assert head.startswith(b"POST /token HTTP/1.1")
+    assert b"login=1" in head
 
 
 @pytest.mark.parametrize(
-    ("answer", "detail", "temporary"),
+    ("status", "answer", "detail", "temporary"),
     [
-        ({"statuscode": 9, "error_message": "not your level", "accesskey": "x"}, "not your level", False),
-        ({"statuscode": 0, "error_message": "", "accesskey": ""}, "", False),
-        ({"statuscode": 0, "error_message": 3}, "", False),
-        ({"statuscode": False, "accesskey": "x"}, "another shape", False),
-        (["accesskey"], "another shape", False),
-        (OSError("no route"), "no answer", True),
-        (ValueError("not JSON"), "no answer", True),
+        (200, {"statuscode": 9, "error_message": "not your level", "accesskey": "x"}, "not your level", False),
+        (200, {"statuscode": 0, "error_message": "", "accesskey": ""}, "", False),
+        (200, {"statuscode": 0, "error_message": 3}, "", False),
+        (200, {"statuscode": False, "accesskey": "x"}, "another shape", False),
+        (200, ["accesskey"], "another shape", False),
+        (503, {}, "503", True),
+        (403, {}, "403", False),
     ],
 )
-async def test_an_endpoint_that_refuses_or_fails(answer: Any, detail: str, temporary: bool) -> None:
-    async def post(_url: str, _body: Any) -> Any:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
+async def test_an_endpoint_that_refuses_or_fails(
+    nursery: trio.Nursery, status: int, answer: Any, detail: str, temporary: bool
+) -> None:
+    ask, _ = await endpoint(nursery, status, json.dumps(answer).encode())
     with pytest.raises(NoToken) as caught:
-        await TokenEndpoint("https://app.example/token", key="shop.k1", post=post)("pvt:L1", "s-1", "channel.subscribe")
+        await ask("pvt:L1", "s-1", "channel.subscribe")
     assert detail in caught.value.detail
     assert caught.value.temporary is temporary
     assert caught.value.slug == "token_needed"
