@@ -163,7 +163,7 @@ class TokenAuth:
         given = self._held
         while True:
             held = self._held
-            if held is given:
+            if _number(held) == _number(given):
                 if held is not None and trio.current_time() < held.refresh_at:
                     await self._sleep_until(held.refresh_at, session)
                     continue
@@ -210,7 +210,7 @@ class TokenAuth:
             except RequestRefused as refused:
                 if refused.code != LOGIN_UNAVAILABLE:
                     logger.warning("the router does not take the new token: %s", refused)
-                    if self._held is held:
+                    if _number(self._held) == held.number:
                         self._held = attrs.evolve(
                             held, ends=0.0, refresh_at=trio.current_time() + self._backoff.next(1.0)
                         )
@@ -227,7 +227,7 @@ class TokenAuth:
         """The token there is if it is newer than ``old`` and good, else one that is fetched: by one request for all who wait."""
         async with self._lock:
             held = self._held
-            if held is not None and held is not old and trio.current_time() < held.refresh_at:
+            if held is not None and held.number != _number(old) and trio.current_time() < held.refresh_at:
                 return held
             reply = None
             if held is not None and self._refresh_url is not None and trio.current_time() < held.ends:
@@ -257,6 +257,10 @@ class TokenAuth:
         lead = min(LEAD, left * SHARE)
         self._count += 1
         return _Held(text, self._count, now + left, now + left - lead * self._chance.uniform(0.75, 1.0))
+
+
+def _number(held: _Held | None) -> int:
+    return 0 if held is None else held.number
 
 
 def _life(token: str, expires: float) -> float:
