@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import gc
 import signal
-import ssl
-from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, aclosing
 from typing import Final, Self
 
 import attrs
@@ -21,60 +20,37 @@ import trio
 
 from trio_router import __version__, log
 from trio_router.access import Access
+from trio_router.apps import AppRules, AppSpace, Shared
 from trio_router.audit.entries import decision_entry
 from trio_router.audit.writer import DecisionLog
-from trio_router.auth import registry
-from trio_router.auth.accounts import Accounts
-from trio_router.auth.chain import Chain
 from trio_router.auth.outbound import HttpOutbound
-from trio_router.auth.passwords import PasswordHasher
-from trio_router.auth.services import Services
-from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock, SystemClock
-from trio_router.config.check import read_rules, read_shadow_rules, unsafe
-from trio_router.config.reload import plan_reload
-from trio_router.config.schema import APP, Config, LoginStep, Tls
-from trio_router.errors import ConfigError, Problem, ProblemsError, StorageUnavailable
+from trio_router.config.check import unsafe
+from trio_router.config.reload import ReloadPlan, plan_reload
+from trio_router.config.schema import APP, Config
+from trio_router.errors import ProblemsError
 from trio_router.http.admin import admin_app
+from trio_router.http.apps import AppSide, app_routes
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
 from trio_router.http.revocations import revocation_routes
 from trio_router.http.rules import rule_routes
 from trio_router.http.serve import HttpServer
+from trio_router.listening import authority, cannot_bind, open_sockets, policy_of, port_of
 from trio_router.metrics import Metrics
-from trio_router.permissions.decision import Ruleset
-from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.permissions.redaction import Redaction
-from trio_router.protocols import codes
-from trio_router.routing.core import Core
 from trio_router.routing.decisions import DecisionBook
-from trio_router.routing.door import Door
-from trio_router.routing.shadow import Shadow
-from trio_router.routing.standing import Reconsideration
 from trio_router.routing.tracing import Tracer
-from trio_router.session.connection import RECORDS_TIMEOUT
-from trio_router.session.server import SessionServer
+from trio_router.session.link import Link
 from trio_router.session.timers import TrioTimers
-from trio_router.storage.keys import KeyStore
-from trio_router.storage.memorykeys import MemoryRevocationStore
-from trio_router.storage.opening import open_key_store, open_revocation_store, open_user_store
 from trio_router.storage.records import MemoryRecords, RecordStore
-from trio_router.storage.revocations import RevocationStore
-from trio_router.storage.users import UserStore
-from trio_router.transport.addresses import TrustedProxies
+from trio_router.stores import Stores
 from trio_router.transport.admission import Admission
-from trio_router.transport.listener import Listener, Policy
-from trio_router.transport.origin import OriginPolicy
+from trio_router.transport.listener import Listener
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
-
-STORING: Final = frozenset({"access", "key", "users"})
-"""Strategies that need the database; a router without one of these and without REST forgets revocations at its end."""
-
-RIGHTS_AT_ONCE: Final = 1_000
-"""How many standing rights a reload decides again before it lets others go on: a few milliseconds of work."""
 
 Reread = Callable[[], Config]
 
@@ -111,46 +87,41 @@ class Router:
         self._started = self._clock.monotonic()
         self._log = log.get("router")
         self._metrics = Metrics()
-        self._store: UserStore | None = None
         self._records = records or MemoryRecords()
         self._outbound = HttpOutbound()
+        self._stores = Stores(config, self._clock)
         self._reloading = trio.Lock()
         self._stopping = trio.Event()
         self._draining = False
         self._listeners: tuple[Listener, ...] = ()
-        self._keys: KeyStore | None = None
-        self._revocations: RevocationStore | None = None
-        self._access = Access(config, self._clock, keys=self._key_store, store=self._revocation_store)
+        self._access = Access(config, self._clock, keys=self._stores.keys, store=self._stores.revocations)
         self._public = HttpServer(public_app(self, self._access.rest), config.limits)
 
-        rules = read_rules(config, self._clock, self._records)
-        limits = config.limits
+        rules = self._read_rules(config)
         redaction = Redaction.of(config.decisions.redact)
         self._decision_log = self._make_decision_log(config)
         book = self._make_book(config, redaction)
-        self._door = Door(rules, self._metrics, book)
-        self._tracer = Tracer(APP, self._door, book, redaction)
         self._timers = TrioTimers(log.get("timers"))
-        self._door.replace_shadow(self._shadow(read_shadow_rules(config, self._clock, self._records)))
-        self._core = Core(APP, self._door, self._timers, limits, self._metrics)
-        self._access.add(self._core)
-        self._admission = Admission(limits)
-        self._policy = _policy(config)
-        self._strategies = self._build_strategies(config)
-        self._sessions = SessionServer(
-            app=APP,
-            core=self._core,
-            chain=self._chain(self._strategies, config),
-            limits=limits,
-            metrics=self._metrics,
+        self._admission = Admission(config.limits)
+        self._policy = policy_of(config)
+        shared = Shared(
             clock=self._clock,
+            metrics=self._metrics,
             timers=self._timers,
-            log=log.get("session"),
             records=self._records,
-            revoked=self._access.revoked,
+            outbound=self._outbound,
+            stores=self._stores,
+            book=book,
+            access=self._access,
+            base=config.base,
+            login_deadline=config.login_deadline,
         )
-        self._note_rules(rules)
-        self._unsafe = tuple(str(problem) for problem in unsafe(config, {APP: rules}))
+        self._spaces = {space.name: AppSpace(space, rules[space.name], shared) for space in config.spaces()}
+        self._paths = {space.path: space for space in self._spaces.values()}
+        self._first = self._spaces[APP]
+        self._tracer = Tracer(APP, self._first.door, book, redaction)
+        self._note_rules()
+        self._unsafe = self._judged(config, rules)
 
     @classmethod
     def load(cls, reread: Reread, *, clock: Clock | None = None) -> Self:
@@ -168,7 +139,8 @@ class Router:
             ProblemsError: a strategy could not be made ready, or an address cannot be bound.
         """
         async with aclosing(self):
-            await _prepare(self._strategies)
+            for space in self._spaces.values():
+                await space.prepare()
             for finding in self._unsafe:
                 self._log.warning("unsafe", finding=finding)
             if self._decision_log is not None:
@@ -176,9 +148,11 @@ class Router:
                 self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
+                if any(space.uses_keys for space in self._spaces.values()):
+                    nursery.start_soon(self._stores.keys().run)
                 await nursery.start(self._access.load)
                 address = await self._listen(nursery)
-                self._log.info("listening", url=address.url, admin=address.admin, rules=self._door.rules.version)
+                self._log.info("listening", url=address.url, admin=address.admin, rules=self._first.rules.version)
                 task_status.started(address)
                 await self._stopping.wait()
                 await self._drain()
@@ -193,22 +167,20 @@ class Router:
         """Let go of stores and connections; :meth:`run` does it at its end."""
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await self._outbound.aclose()
-            for store in (self._store, self._keys, self._revocations):
-                if store is not None:
-                    await store.aclose()
+            await self._stores.aclose()
         if self._decision_log is not None:
             with trio.CancelScope(shield=True):  # bounded by its own timeout
                 await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
 
     async def _listen(self, nursery: trio.Nursery) -> Address:
         listen = self._config.listen
-        sockets = await _open(listen.host, listen.port, listen.backlog, "listen")
+        sockets = await open_sockets(listen.host, listen.port, listen.backlog, "listen")
         self._listeners = tuple(
             Listener(
                 socket,
                 policy=self._policy,
                 admission=self._admission,
-                serve=self._sessions.serve,
+                serve=self._serve,
                 http=self._public.serve,
                 metrics=self._metrics,
                 log=log.get("listener"),
@@ -219,38 +191,46 @@ class Router:
         for listener in self._listeners:
             await nursery.start(listener.run)
         scheme = "wss" if listen.tls else "ws"
-        return Address(f"{scheme}://{_authority(listen.host, _port(sockets[0]))}{listen.path}", admin)
+        return Address(f"{scheme}://{authority(listen.host, port_of(sockets[0]))}{listen.path}", admin)
 
     async def _listen_for_administrators(self, nursery: trio.Nursery) -> str | None:
         admin = self._config.admin
         if admin is None:
             return None
-        store = self._users() if any(step.strategy == "users" for step in self._config.login) else None
-        accounts = Accounts(store, APP, PasswordHasher(), self._clock, on_locked_out=self._lock_out) if store else None
-        metrics = self._metrics if admin.metrics else None
-        questions = rule_routes(self._core, self._clock)
+        first = self._first
+        questions = [
+            *rule_routes(first.core, self._clock),
+            *revocation_routes(self._access.revocations),
+            *app_routes({name: AppSide(space.keys(), space.accounts()) for name, space in self._spaces.items()}),
+        ]
         application = admin_app(
             self,
-            metrics,
+            self._metrics if admin.metrics else None,
             token=admin.token,
-            users=accounts,
+            users=first.accounts(),
             decisions=self._tracer,
-            questions=[*questions, *revocation_routes(self._access.revocations)],
+            questions=questions,
         )
         server = HttpServer(application, self._config.limits)
         try:
             port = await nursery.start(serve_admin, server, admin.host, admin.port)
         except OSError as error:
-            raise _cannot_bind("admin", admin.host, admin.port, error) from None
-        return f"http://{_authority(admin.host, port)}"
+            raise cannot_bind("admin", admin.host, admin.port, error) from None
+        return f"http://{authority(admin.host, port)}"
+
+    async def _serve(self, link: Link) -> None:
+        """A session of the app whose path was asked for; the listener lets no other path through."""
+        await self._paths[link.upgrade.path].sessions.serve(link)
 
     async def _drain(self) -> None:
         self._draining = True
-        self._log.info("draining", sessions=self._sessions.sessions)
+        self._log.info("draining", sessions=sum(space.sessions.sessions for space in self._spaces.values()))
         for listener in self._listeners:
             listener.stop()
         await self._public.drain()
-        await self._sessions.drain()
+        async with trio.open_nursery() as nursery:
+            for space in self._spaces.values():
+                nursery.start_soon(space.sessions.drain)
 
     # ---- operation --------------------------------------------------------------------------------------------
 
@@ -263,10 +243,10 @@ class Router:
         """Its state now, for administrators."""
         return Health(
             version=__version__,
-            rules_version=self._door.rules.version,
+            rules_version=self._first.rules.version,
             uptime=round(self._clock.monotonic() - self._started, 3),
             connections=self._admission.total,
-            sessions=len(self._core.sessions),
+            sessions=sum(len(space.core.sessions) for space in self._spaces.values()),
             draining=self._draining,
             unsafe=self._unsafe,
         )
@@ -291,58 +271,50 @@ class Router:
             return result
 
     async def _reload(self) -> ReloadResult:
-        new, rules, shadow = await trio.to_thread.run_sync(self._read)
-        plan = plan_reload(self._config, new)
+        plan, rules = await trio.to_thread.run_sync(self._read)
         config = plan.effective
-        policy = _policy(config)
-        strategies = self._build_strategies(config, tuple(zip(self._config.login, self._strategies, strict=True)))
-        await _prepare(strategies)
-        findings = tuple(str(problem) for problem in unsafe(config, {APP: rules}))
-        with self._core.reconsidering(rules) as reconsideration:
-            await self._reconsider(reconsideration)
+        policy = policy_of(config)
+        ready = {
+            space.name: await self._spaces[space.name].ready(space, rules[space.name], config.login_deadline)
+            for space in config.spaces()
+        }
+        findings = self._judged(config, rules)
+        with ExitStack() as stack:
+            reconsidered = {}
+            for name, space in self._spaces.items():
+                reconsidered[name] = stack.enter_context(space.core.reconsidering(rules[name].rules))
+                await space.reconsider(reconsidered[name])
             # From here to the end nothing waits and nothing can fail: one step for everybody else.
-            self._config, self._strategies, self._unsafe = config, strategies, findings
-            self._door.replace_shadow(self._shadow(shadow))
-            self._core.replace_limits(config.limits)
+            self._config, self._unsafe, self._policy = config, findings, policy
             self._admission.limits = config.limits
-            self._sessions.limits = config.limits
-            self._sessions.chain = self._chain(strategies, config)
-            self._policy = policy
             for listener in self._listeners:
                 listener.policy = policy
-            self._note_rules(rules)
-            ended = self._core.adopt(reconsideration)
+            ended = sum(space.adopt(ready[name], reconsidered[name]) for name, space in self._spaces.items())
+            self._note_rules()
         if "log" in plan.changed_live:
             log.configure(config.log.level, config.log.format)
         self._log.info(
             "reloaded",
-            rules=rules.version,
+            rules=self._first.rules.version,
             changed=list(plan.changed_live),
             needs_restart=list(plan.needs_restart),
             rights_ended=ended,
         )
         for finding in findings:
             self._log.warning("unsafe", finding=finding)
-        return ReloadResult(rules.version, plan.changed_live, plan.needs_restart)
+        return ReloadResult(self._first.rules.version, plan.changed_live, plan.needs_restart)
 
-    async def _reconsider(self, reconsideration: Reconsideration) -> None:
-        """Make the decisions, with the records that they need; where these cannot be had, the right ends."""
-        for _ in range(MAX_ROUNDS):
-            while reconsideration.advance(RIGHTS_AT_ONCE):
-                await trio.lowlevel.checkpoint()
-            missing = reconsideration.missing()
-            if not missing:
-                return
-            with trio.move_on_after(RECORDS_TIMEOUT), suppress(StorageUnavailable):
-                await self._records.load(missing)
+    def _read(self) -> tuple[ReloadPlan, dict[str, AppRules]]:
+        """What a reload will put in force; blocks. Raises ``ProblemsError``."""
+        plan = plan_reload(self._config, self._reread() if self._reread else self._config)
+        return plan, self._read_rules(plan.effective)
 
-    def _read(self) -> tuple[Config, Ruleset, Ruleset | None]:
-        config = self._reread() if self._reread else self._config
-        return (
-            config,
-            read_rules(config, self._clock, self._records),
-            read_shadow_rules(config, self._clock, self._records),
-        )
+    def _read_rules(self, config: Config) -> dict[str, AppRules]:
+        return {space.name: AppRules.read(space, self._clock, self._records) for space in config.spaces()}
+
+    def _judged(self, config: Config, rules: Mapping[str, AppRules]) -> tuple[str, ...]:
+        """What is unsafe, for administrators."""
+        return tuple(str(problem) for problem in unsafe(config, {name: both.rules for name, both in rules.items()}))
 
     # ---- decisions --------------------------------------------------------------------------------------------
 
@@ -360,73 +332,14 @@ class Router:
             keep=settings.keep,
             memory=settings.memory,
             allowed_too=settings.log_allowed,
+            apps=len(config.spaces()),
             sink=None if decision_log is None else lambda entry: decision_log.write(decision_entry(entry, redaction)),
         )
 
-    # ---- parts ------------------------------------------------------------------------------------------------
-
-    def _users(self) -> UserStore:
-        if self._store is None:
-            self._store = open_user_store(self._config.storage.url, self._config.base)
-        return self._store
-
-    def _key_store(self) -> KeyStore:
-        if self._keys is None:
-            storage = self._config.storage
-            self._keys = open_key_store(storage.url, self._config.base, storage.encryption_key)
-        return self._keys
-
-    def _revocation_store(self) -> RevocationStore:
-        if self._revocations is None:
-            config = self._config
-            stored = config.rest is not None or any(step.strategy in STORING for step in config.login)
-            self._revocations = (
-                open_revocation_store(config.storage.url, config.base) if stored else MemoryRevocationStore()
-            )
-        return self._revocations
-
-    def _build_strategies(
-        self, config: Config, running: Sequence[tuple[LoginStep, Strategy]] = ()
-    ) -> tuple[Strategy, ...]:
-        """One strategy for each step of ``login``, taken from ``running`` where that one outlives a reload."""
-        services = Services(
-            app=APP,
-            clock=self._clock,
-            outbound=self._outbound,
-            users=self._users,
-            keys=self._key_store,
-            base=config.base,
-            log=log.get("auth"),
-            metrics=self._metrics,
-        )
-        left = list(running)
-        strategies = []
-        for step in config.login:
-            kind = registry.load(step.strategy)
-            same = next((pair for pair in left if pair[0] == step), None)
-            if same is not None and registry.outlives_reload(kind, step.options):
-                left.remove(same)
-                strategies.append(same[1])
-            else:
-                strategies.append(kind.build(step.options, services))
-        return tuple(strategies)
-
-    def _chain(self, strategies: tuple[Strategy, ...], config: Config) -> Chain:
-        return Chain(strategies, config.login_deadline, self._metrics, log.get("auth"), self._access.veto(APP))
-
-    def _lock_out(self, user_id: str) -> None:
-        """A built-in user was disabled or removed: the sessions he has are over, others of that id are not his."""
-        for session in tuple(self._core.sessions.values()):
-            who = session.identity
-            if who.user.id == user_id and who.strategy.partition("-")[0] == "users":
-                session.peer.close(codes.REVOKED)
-
-    def _shadow(self, rules: Ruleset | None) -> Shadow | None:
-        return None if rules is None else Shadow(rules, self._metrics, self._clock, log.get("shadow").info)
-
-    def _note_rules(self, rules: Ruleset) -> None:
+    def _note_rules(self) -> None:
         self._metrics.rules_info.clear()
-        self._metrics.rules_info.labels(rules.version).set(1)
+        for space in self._spaces.values():
+            self._metrics.rules_info.labels(space.rules.version).set(1)
 
 
 async def serve(router: Router, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
@@ -457,60 +370,3 @@ async def _obey_signals(router: Router, at_once: trio.CancelScope) -> None:
             else:
                 asked = True
                 router.stop()
-
-
-async def _prepare(strategies: tuple[Strategy, ...]) -> None:
-    """What is wrong with the files stops a start or a reload; a store that is away does not: logins say unavailable."""
-    for strategy in strategies:
-        if isinstance(strategy, Prepares):
-            try:
-                await strategy.prepare()
-            except StorageUnavailable as error:
-                log.get("router").error("storage_unavailable", strategy=strategy.name, problem=str(error))
-
-
-async def _open(host: str, port: int, backlog: int, section: str) -> list[trio.SocketListener]:
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
-    except OSError as error:
-        raise _cannot_bind(section, host, port, error) from None
-    if port == 0:  # every address of the host would get a port of its own
-        for extra in listeners[1:]:
-            await extra.aclose()
-        del listeners[1:]
-    return listeners
-
-
-def _cannot_bind(section: str, host: str, port: int, error: OSError) -> ConfigError:
-    return ConfigError(Problem(f"cannot listen on {_authority(host, port)}: {error.strerror or error}", field=section))
-
-
-def _policy(config: Config) -> Policy:
-    listen = config.listen
-    return Policy(
-        origins=OriginPolicy(listen.origins, require=listen.require_origin),
-        proxies=TrustedProxies(listen.trusted_proxies),
-        paths=frozenset({listen.path}),
-        limits=config.limits,
-        tls=_tls(listen.tls) if listen.tls else None,
-    )
-
-
-def _tls(files: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(files.certificate, files.key)
-    except (OSError, ssl.SSLError) as error:
-        message = f"certificate and key cannot be used: {error.strerror or 'not a pair in PEM'}"
-        raise ConfigError(Problem(message, str(files.certificate), field="listen.tls")) from None
-    return context
-
-
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _port(listener: trio.SocketListener) -> int:
-    port: int = listener.socket.getsockname()[1]
-    return port

@@ -7,6 +7,7 @@ the store said last, and :meth:`KeyRing.run` asks again, so that what another pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -20,6 +21,9 @@ from trio_router.storage.keys import KeyRecord, KeyStore
 RECHECK: Final = 2.0
 """Seconds between two looks at each key that is remembered."""
 
+OnChanged = Callable[[str, KeyRecord | None], None]
+"""Called with a key's id and what it is now: None once it is disabled or removed."""
+
 
 class KeyRing:
     """A :class:`KeyStore` that remembers. ``store`` does the work."""
@@ -29,6 +33,11 @@ class KeyRing:
         self._clock = clock
         self._log = log
         self._known: dict[tuple[str, str], KeyRecord] = {}
+        self._listeners: dict[str, OnChanged] = {}
+
+    def listen(self, app: str, on_changed: OnChanged) -> None:
+        """From now on ``on_changed`` is told what :meth:`run` finds changed of the keys of ``app``: grants, or its end."""
+        self._listeners[app] = on_changed
 
     def secrets(self, app: str, key_id: str) -> tuple[Secret, ...]:
         """The live secrets of a key, newest first; none of one that is disabled, removed or was never asked for."""
@@ -40,10 +49,19 @@ class KeyRing:
         while True:
             await trio.sleep(RECHECK)
             try:
-                for app, key_id in tuple(self._known):
-                    await self.get(app, key_id)
+                for before in tuple(self._known.values()):
+                    self._compare(before, await self.get(before.app, before.id))
             except (StorageUnavailable, ConfigError) as error:
                 self._log.error("keys_unavailable", problem=str(error))
+
+    def _compare(self, before: KeyRecord, now: KeyRecord | None) -> None:
+        on_changed = self._listeners.get(before.app)
+        if on_changed is None or before.disabled:
+            return
+        if now is None or now.disabled:
+            on_changed(before.id, None)
+        elif now.grants != before.grants:
+            on_changed(before.id, now)
 
     async def check(self) -> None:
         await self._store.check()

@@ -8,11 +8,12 @@ was disabled, removed or restricted is told through ``on_changed``, so that live
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import attrs
 
+from trio_router.auth.keyring import OnChanged
 from trio_router.clock import Clock
 from trio_router.errors import RouterError
 from trio_router.grants import GRANTS, Grants
@@ -28,10 +29,6 @@ GRACE: Final = 86_400.0  # seconds the older secret verifies after a rotation
 MAX_GRACE: Final = 365 * 86_400.0
 
 Slug = Literal["invalid", "exists", "unknown", "too_many"]
-
-OnChanged = Callable[[str, KeyRecord | None], None]
-"""Called with a key's id and what it is now: None once it is disabled or removed."""
-
 
 class KeyRefused(RouterError):
     """A request about a key was not carried out; nothing has changed.

@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 TEXTS: Final = {
+    "app_unknown": "there is no app with this name",
     "beyond_key": "the key cannot do what the token would say",
     "busy": "too many passwords are being hashed; try again",
     "bad_host": "the Host header does not name this listener",
@@ -29,13 +30,18 @@ TEXTS: Final = {
     "invalid_revocation": "the revocation is not valid",
     "invalid_user": "the user is not valid",
     "may_not_issue": "the key may not issue tokens",
+    "invalid_key": "the key is not valid",
+    "key_exists": "there is a key with this id already",
+    "key_unknown": "there is no key with this id",
     "method_not_allowed": "this method does not exist here",
+    "no_keys": "nobody logs in to this app by key",
     "no_token": "administration needs a token in the configuration",
     "not_found": "there is nothing here",
     "revocation_not_stored": "the revocation is in force, but not stored: revoke again",
     "storage_unavailable": "the store does not answer",
     "target_too_long": "the URL is too long",
     "throttled": "too many failures; try again later",
+    "too_many_keys": "the app has as many keys as it can have",
     "timeout": "the request took too long",
     "tls_required": "a key's secret is accepted over TLS alone",
     "token_expired": "the token has expired",

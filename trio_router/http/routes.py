@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from trio_router.auth.accounts import AccountError
+from trio_router.auth.keys import KeyRefused
 from trio_router.errors import ProblemsError, RemoteProtocolError, StorageUnavailable
 from trio_router.http import answers
 from trio_router.http.answers import HttpError
@@ -31,6 +32,12 @@ _ACCOUNTS: Final = {
     "unknown": (404, "user_unknown"),
     "busy": (503, "busy"),
 }
+_KEYS: Final = {
+    "invalid": (422, "invalid_key"),
+    "exists": (409, "key_exists"),
+    "unknown": (404, "key_unknown"),
+    "too_many": (409, "too_many_keys"),
+}
 
 
 def application(routes: Sequence[BaseRoute]) -> Starlette:
@@ -41,6 +48,7 @@ def application(routes: Sequence[BaseRoute]) -> Starlette:
             HTTPException: _framework,
             HttpError: _http_error,
             AccountError: _account,
+            KeyRefused: _key,
             ProblemsError: _problems,
             StorageUnavailable: _storage,
             Exception: _unexpected,
@@ -91,6 +99,12 @@ async def _problems(_: Request, error: Exception) -> Response:
 async def _account(_: Request, error: Exception) -> Response:
     assert isinstance(error, AccountError)  # noqa: S101 - registered for this class
     status, code = _ACCOUNTS[error.slug]
+    return answers.failure(status, code, str(error) if error.slug == "invalid" else "")
+
+
+async def _key(_: Request, error: Exception) -> Response:
+    assert isinstance(error, KeyRefused)  # noqa: S101 - registered for this class
+    status, code = _KEYS[error.slug]
     return answers.failure(status, code, str(error) if error.slug == "invalid" else "")
 
 

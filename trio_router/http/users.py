@@ -48,13 +48,13 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
     password: str
 
 
-def user_routes(accounts: Accounts) -> list[BaseRoute]:
-    """The routes over ``accounts``."""
+def user_routes(accounts: Accounts, base: str = "/admin/users") -> list[BaseRoute]:
+    """The routes over ``accounts``, below ``base``."""
     api = _Users(accounts)
-    one = "/admin/users/{user_id}"
+    one = f"{base}/{{user_id}}"
     return [
-        Route("/admin/users", api.page, methods=["GET"]),
-        Route("/admin/users", api.add, methods=["POST"]),
+        Route(base, api.page, methods=["GET"]),
+        Route(base, api.add, methods=["POST"]),
         Route(one, api.get, methods=["GET"]),
         Route(one, api.change, methods=["PATCH"]),
         Route(one, api.remove, methods=["DELETE"]),

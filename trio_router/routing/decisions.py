@@ -25,7 +25,7 @@ from trio_router.permissions.decision import Action, Decision, Ruleset
 from trio_router.protocols import strictjson
 
 ID_BYTES: Final = 9  # 72 random bits in twelve URL-safe characters: an id is found by asking, never by guessing
-KEPT_RULESETS: Final = 4  # of older rules only that many are held for traces
+KEPT_RULESETS: Final = 4  # of older rules only that many (of each app) are held for traces
 MAX_DATA: Final = 64 * 1024  # bytes of JSON; larger data is not kept
 ENTRY_SIZE: Final = 1024  # bytes counted for an entry besides its data and its user's
 _UNKNOWN_SIZE: Final = 64 * 1024
@@ -70,13 +70,21 @@ class DecisionBook:
     """The last ``keep`` refused decisions in at most ``memory`` bytes; and as many allowed ones with ``allowed_too``."""
 
     def __init__(
-        self, clock: Clock, *, keep: int, memory: int, allowed_too: bool = False, sink: Sink | None = None
+        self,
+        clock: Clock,
+        *,
+        keep: int,
+        memory: int,
+        allowed_too: bool = False,
+        sink: Sink | None = None,
+        apps: int = 1,
     ) -> None:
         self.allowed_too = allowed_too
         self._clock = clock
         self._sink = sink
         self._shelves = {False: _Shelf(keep, memory), True: _Shelf(keep, memory)}
         self._rulesets: OrderedDict[str, Ruleset] = OrderedDict()
+        self._kept_rulesets = KEPT_RULESETS * apps
 
     def record(
         self,
@@ -131,7 +139,7 @@ class DecisionBook:
         if self._rulesets.get(version) is not rules:
             self._rulesets[version] = rules
             self._rulesets.move_to_end(version)
-            if len(self._rulesets) > KEPT_RULESETS:
+            if len(self._rulesets) > self._kept_rulesets:
                 self._rulesets.popitem(last=False)
 
 

@@ -14,6 +14,7 @@ from trio_router.permissions.decision import Action, Ruleset
 from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.redaction import Redaction
 from trio_router.permissions.ruleset import CompiledRules
+from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Entry
 from trio_router.routing.door import Door, spelling_fault
 from trio_router.routing.events import is_pattern
@@ -76,9 +77,9 @@ class Tracer:
 def explain_at_door(
     rules: CompiledRules, who: Identity, action: Action, name: str, data: Payload, redaction: Redaction
 ) -> Explanation:
-    """What the door would say with these rules, and why: the spelling of the name counts before any rule."""
+    """What the door would say with these rules, and why: the spelling of the name and the key's grants count before any rule."""
     wildcard = is_pattern(name) and action is Action.EVENT_SUBSCRIBE
-    fault = spelling_fault(action, name, wildcards=wildcard)
+    fault = spelling_fault(action, name, wildcards=wildcard) or beyond_grants(who, action, name)
     return explain(rules, who, action, name, data, wildcard=wildcard, decision=fault, redaction=redaction)
 
 

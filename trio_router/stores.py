@@ -1,0 +1,63 @@
+"""The stores of one router: each opened when somebody first needs it, all closed together.
+
+Owns which of them a config keeps in its database. It must not know tables or engines. The rule that keeps it honest: a router
+whose config needs nothing stored opens no database, and every other one forgets nothing at its end.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trio_router import log
+from trio_router.auth.keyring import KeyRing
+from trio_router.clock import Clock
+from trio_router.config.schema import Config
+from trio_router.storage.memorykeys import MemoryRevocationStore
+from trio_router.storage.opening import open_key_store, open_revocation_store, open_user_store
+from trio_router.storage.revocations import RevocationStore
+from trio_router.storage.users import UserStore
+
+STORING: Final = frozenset({"access", "key", "users"})
+"""Strategies that need the database; a router without one of these and without REST forgets revocations at its end."""
+
+
+class Stores:
+    """The stores that ``config`` names."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._users: UserStore | None = None
+        self._keys: KeyRing | None = None
+        self._revocations: RevocationStore | None = None
+
+    def users(self) -> UserStore:
+        """The built-in users. Raises ``ConfigError``: the storage settings are refused."""
+        if self._users is None:
+            self._users = open_user_store(self._config.storage.url, self._config.base)
+        return self._users
+
+    def keys(self) -> KeyRing:
+        """The app keys. Raises ``ConfigError``: the storage settings are refused, or there is no encryption key."""
+        if self._keys is None:
+            storage = self._config.storage
+            opened = open_key_store(storage.url, self._config.base, storage.encryption_key)
+            self._keys = KeyRing(opened, self._clock, log.get("keys"))
+        return self._keys
+
+    def revocations(self) -> RevocationStore:
+        """What was revoked. Raises ``ConfigError`` as :meth:`users`."""
+        if self._revocations is None:
+            config = self._config
+            steps = [step.strategy for space in config.spaces() for step in space.login]
+            stored = config.rest is not None or not STORING.isdisjoint(steps)
+            self._revocations = (
+                open_revocation_store(config.storage.url, config.base) if stored else MemoryRevocationStore()
+            )
+        return self._revocations
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        for store in (self._users, self._keys, self._revocations):
+            if store is not None:
+                await store.aclose()
