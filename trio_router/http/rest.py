@@ -20,7 +20,7 @@ from trio_router import log
 from trio_router.auth.revocations import Revocations, RevocationStoreUnavailable
 from trio_router.errors import Refused
 from trio_router.grants import Grants
-from trio_router.http import answers
+from trio_router.http import answers, trust
 from trio_router.http.answers import HttpError
 from trio_router.http.callers import Caller, Callers
 from trio_router.http.routes import body
@@ -73,6 +73,7 @@ class Rest:
             Route("/v1/keys/tokens", self._issue, methods=["POST"]),
             Route("/v1/keys/tokens/refresh", self._refresh, methods=["POST"]),
             Route("/v1/keys/tokens/revoke", self._revoke, methods=["POST"]),
+            *trust.routes(self.callers, self.now),
             Route("/v1/channels/{channel:path}/messages", self._publish, methods=["POST"]),
         ]
 
