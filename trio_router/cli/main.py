@@ -16,13 +16,16 @@ from typing import Final
 import click
 
 COMMANDS: Final = {
+    "apps": "trio_router.cli.keys:apps",
     "audit": "trio_router.cli.audit:audit",
     "call": "trio_router.cli.calls:call",
     "check": "trio_router.cli.check:check",
     "hash-password": "trio_router.cli.passwords:hash_password",
     "init": "trio_router.cli.init:init",
+    "keys": "trio_router.cli.keys:keys",
     "provide": "trio_router.cli.calls:provide",
     "publish": "trio_router.cli.events:publish",
+    "revoke": "trio_router.cli.revoke:revoke",
     "rules": "trio_router.cli.rules:rules",
     "serve": "trio_router.cli.serve:serve",
     "subscribe": "trio_router.cli.events:subscribe",
