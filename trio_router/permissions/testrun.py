@@ -96,6 +96,8 @@ def _fault(case: Case, decision: Decision) -> str:
         return f"expected {expected}, got {got}{_why(decision)}"
     if case.reason is not None and decision.reason is not case.reason:
         return f"expected the reason {case.reason.value}, got {decision.reason.value}{_why(decision)}"
+    if case.told is not None and decision.reason_text != case.told:
+        return f"expected to be told {case.told!r}, got {decision.reason_text!r}"
     if case.rule is None:
         return ""
     rule = decision.rule

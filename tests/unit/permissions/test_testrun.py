@@ -18,6 +18,8 @@ event:
   "news/*":
     subscribe: true
     publish: "user.data.role === 'editor' && data.length > 2"
+  "closed":
+    publish: {rule: "data === 'x'", reason: closed for today}
   "clock":
     publish: "now === 1714564800123"
   "mine/$userid":
@@ -44,6 +46,8 @@ def ran(case: str, rules: str = RULES) -> Outcome:
         "deny: event.subscribe, name: '*', user: egon, reason: not_provable",
         "allow: event.publish, name: clock, user: egon, now: 1714564800123",
         "deny: event.publish, name: clock, user: egon",
+        "deny: event.publish, name: closed, user: egon, data: y, told: closed for today",
+        "deny: event.publish, name: clock, user: egon, told: ''",
     ],
 )
 def test_a_case_that_is_right_passes(case: str) -> None:
@@ -59,6 +63,10 @@ def test_a_case_that_is_right_passes(case: str) -> None:
         (
             "deny: event.publish, name: news/a, user: nobody, reason: rule_false",
             "expected the reason rule_false, got rule_error (rule_error: cannot read 'role' of null)",
+        ),
+        (
+            "deny: event.publish, name: closed, user: bob, data: y, told: closed",
+            "expected to be told 'closed', got 'closed for today'",
         ),
         (
             "allow: event.subscribe, name: news/a, user: bob, rule: news/a",
