@@ -337,3 +337,32 @@ def test_the_error_of_a_rule_in_a_wildcards_way_hides_its_key_too() -> None:
     assert made.decision.reason is Reason.RULE_ERROR
     assert SECRET not in json.dumps(made.as_json())
     assert made.reached[0].detail == REDACTED
+
+
+PATTERNS = st.sampled_from(["*", "news/*", "news/$a", "news/$a/x", "news/x/*", "news/x"])
+WILD_RULES = st.sampled_from(
+    ["true", "false", "user.id === 'egon'", "$a === 'x'", "name === 'x'", "user.data.no.no", "now > 0"]
+)
+
+
+@given(
+    st.dictionaries(PATTERNS, WILD_RULES, min_size=1).map(
+        lambda found: {text: "true" if "$a" in rule and "$a" not in text else rule for text, rule in found.items()}
+    ),
+    st.sampled_from(["*", "news/*", "news/x*", "news/x/*", "other/*"]),
+)
+@settings(deadline=None)
+def test_an_explained_wildcard_agrees_with_the_decision(written: dict[str, str], wildcard: str) -> None:
+    file = {
+        text: {"subscribe": rule == "true" if rule in ("true", "false") else rule} for text, rule in written.items()
+    }
+    ruleset = rules(json.dumps({"event": file}))
+    made = explain(ruleset, somebody(), Action.EVENT_SUBSCRIBE, wildcard, wildcard=True)
+    assert made.decision == ruleset.decide_pattern(somebody(), Action.EVENT_SUBSCRIBE, wildcard)
+    covered = bool(made.reached) and made.reached[-1].covers and all(each.allowed for each in made.reached)
+    assert made.decision.allowed == covered
+    assert [each.allowed for each in made.reached[:-1]] == [True] * (len(made.reached) - 1 if made.reached else 0)
+    if made.decision.rule is not None:
+        assert made.rule == made.decision.rule == made.reached[-1].ref
+    if made.steps:
+        assert (made.steps[0].value is True) == made.reached[-1].allowed
