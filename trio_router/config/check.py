@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from trio_router.audit.writer import WHAT as DECISION_LOG
 from trio_router.auth import registry
 from trio_router.auth.outbound import HttpOutbound
 from trio_router.auth.services import Services
@@ -32,6 +33,7 @@ from trio_router.identity import Identity, User, new_session_id
 from trio_router.permissions.decision import Action, Ruleset
 from trio_router.permissions.loader import NO_RECORDS, load_rules
 from trio_router.permissions.records import Records
+from trio_router.storage.files import check_private
 from trio_router.storage.memory import MemoryUserStore
 from trio_router.storage.opening import open_user_store
 
@@ -74,6 +76,7 @@ def check(
     except ProblemsError as error:
         problems += error.problems
     problems += _storage_problems(located)
+    problems += _decision_log_problems(config)
     if config.listen.tls:
         problems += _tls_problems(located, config.listen.tls, clock)
     problems += _strategy_problems(located, strategies, clock)
@@ -196,6 +199,16 @@ def _storage_problems(located: Located) -> list[Problem]:
             located.problem(": ".join(filter(None, (p.source, p.message))), "storage", "url") for p in error.problems
         ]
     return []
+
+
+def _decision_log_problems(config: Config) -> tuple[Problem, ...]:
+    if config.decisions.log is None:
+        return ()
+    try:
+        check_private(config.decisions.log, DECISION_LOG)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _tls_problems(located: Located, tls: Tls, clock: Clock) -> list[Problem]:
