@@ -118,7 +118,7 @@ def test_recorded_decisions_change_stay_or_cannot_be_told(files: tuple[str, str]
 
 def test_a_decision_about_what_the_log_does_not_hold_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / "old.yml").write_text("event: {a: {publish: true}}")
-    (tmp_path / "new.yml").write_text('event: {a: {publish: "user.id !== 'bob' && data.n < 3"}}')
+    (tmp_path / "new.yml").write_text('event: {a: {publish: "action !== name && data.n < 3"}}')
     (tmp_path / "log").write_text(entry("ann", "event.publish", "a", True))
     result = run(
         "diff", *(str(tmp_path / name) for name in ("old.yml", "new.yml")), "--log", str(tmp_path / "log"), "--json"
