@@ -13,6 +13,7 @@ import attrs
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Decision
+from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import UNDEFINED
@@ -78,6 +79,23 @@ class Bench:
         else:
             decision = self.rules.decide(case.identity, case.action, case.name, case.data, old=old_payload(case))
         return Outcome(case, decision, _fault(case, decision))
+
+    def explain(self, outcome: Outcome) -> Explanation:
+        """The parts of the rule that decided, with their values in the case."""
+        case = outcome.case
+        self.set_up(case)
+        if case.old_data is not UNDEFINED:
+            self._records.records = {**case.records, case.name: case.old_data}
+        wildcard = "*" in case.name
+        return explain(
+            self.rules,
+            case.identity,
+            case.action,
+            case.name,
+            case.data,
+            wildcard=wildcard,
+            decision=outcome.decision,
+        )
 
     def set_up(self, case: Case) -> None:
         """Makes the time and the records those of ``case``."""
