@@ -18,6 +18,7 @@ from collections import Counter
 from typing import Any, Final
 
 import attrs
+import re2
 
 from trio_router.clock import SystemClock
 from trio_router.errors import RuleError
@@ -25,6 +26,7 @@ from trio_router.identity import Identity, User
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action, Reason
 from trio_router.permissions.loader import load_rules
+from trio_router.permissions.regexes import compile_regex
 
 SLOW: Final = 0.05  # seconds
 GROWTH: Final = 8 * 1024 * 1024  # bytes
@@ -163,7 +165,7 @@ def fuzz(count: int, seed: int) -> Found:
             found.faults.append(f"{number}: {error!r}: {source!r}")
         took = time.perf_counter() - started
         if took > SLOW:  # once more: another process may have had the processor
-            took = min(took, _again(source, payload, who, clock, books))
+            took = min(took, *(_again(source, payload, who, clock, books) for _ in range(3)))
         found.outcomes[outcome] += 1
         found.slowest = max(found.slowest, (took, source))
         if took > SLOW:
@@ -177,6 +179,8 @@ _FAULTS: Final = frozenset(
 
 
 def _again(source: str, payload: Payload, who: Identity, clock: SystemClock, books: Books) -> float:
+    compile_regex.cache_clear()
+    re2.purge()
     started = time.perf_counter()
     try:
         text = json.dumps({"record": {"a/$x": {"write": source}}}, ensure_ascii=False)
