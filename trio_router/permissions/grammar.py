@@ -38,6 +38,7 @@ from trio_router.permissions.syntax import (
     TypeOf,
     UserField,
     children,
+    may_skip,
 )
 from trio_router.permissions.vocabulary import (
     CONSTANTS,
@@ -50,7 +51,7 @@ from trio_router.permissions.vocabulary import (
     unknown_name,
 )
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_REFERENCES", "Scope", "closest", "parse"]
+__all__ = ["Scope", "closest", "parse"]
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 512
@@ -222,7 +223,7 @@ class _Parser:
         opening = self._next()
         inner = self._expression()
         self._close(")", opening)
-        if _skips(inner):
+        if may_skip(inner):
             return self._made(Group(opening.start, self._last, inner))
         self._outer[id(inner)] = opening.start
         return inner
@@ -400,11 +401,3 @@ class _Parser:
             return ExpressionError(why, token.start)
         found = f"the text {token.value!r}" if token.kind == "text" else str(token.value)
         return ExpressionError(f"expected {expected}, not {found}", token.start)
-
-
-def _skips(node: Node) -> bool:
-    while isinstance(node, Member | Index | MethodCall):
-        if node.optional:
-            return True
-        node = node.object
-    return False
