@@ -252,19 +252,19 @@ class _Parser:
         return self._made(Template(opening.start, self._last, tuple(texts), tuple(parts)))
 
     def _regex(self) -> Node:
-        token = self._next()
-        made = self._made(Regex(token.start, token.end, str(token.value), token.flags))
-        self._check_regex(token)
+        made = self._made_regex()
         following = [self._tokens[min(self._at + ahead, len(self._tokens) - 1)].value for ahead in range(3)]
         if following != [".", "test", "("]:
-            raise ExpressionError("a regular expression stands before .test(...) or inside .match(...)", token.start)
+            raise ExpressionError("a regular expression stands before .test(...) or inside .match(...)", made.start)
         return made
 
-    def _check_regex(self, token: Token) -> None:
+    def _made_regex(self) -> Node:
+        token = self._next()
         try:
             compile_regex(str(token.value), token.flags)
         except RegexError as error:
             raise ExpressionError(error.message, token.start + 1 + error.position) from None
+        return self._made(Regex(token.start, token.end, str(token.value), token.flags))
 
     def _word(self, token: Token) -> Node:
         word = str(token.value)
@@ -381,12 +381,10 @@ class _Parser:
         return self._made(MethodCall(begin, self._last, node, name, tuple(arguments), optional))
 
     def _argument_of_match(self) -> Node:
-        token = self._next()
-        if token.kind not in ("regex", "text"):
-            raise ExpressionError("match() takes a regular expression, written out: match(/x/)", token.start)
-        made = self._made(Regex(token.start, token.end, str(token.value), token.flags))
-        self._check_regex(token)
-        return made
+        if self._token.kind not in ("regex", "text"):
+            message = "match() takes a regular expression, written out: match(/x/)"
+            raise ExpressionError(message, self._token.start)
+        return self._made_regex()
 
     def _close(self, bracket: str, opening: Token) -> None:
         if not self._is(bracket):

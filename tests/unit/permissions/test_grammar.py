@@ -156,6 +156,12 @@ def test_an_error_names_what_was_expected_and_where(source: str, position: int, 
     assert caught.value.position == position
 
 
+def test_an_expression_refers_to_sixteen_records_and_no_more() -> None:
+    assert value_of(" && ".join(["!_('a')"] * 16)) is True
+    with pytest.raises(ExpressionError, match="at most 16 records"):
+        parse(" && ".join(["!_('a')"] * 17), SCOPE)
+
+
 def test_data_is_known_only_where_there_is_some() -> None:
     with pytest.raises(ExpressionError, match="there is no data in rules for event subscribe"):
         parse("data.x", Scope(action="event subscribe"))
