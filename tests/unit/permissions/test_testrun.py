@@ -157,6 +157,35 @@ def test_a_constant_is_seen_when_it_decides() -> None:
     assert (coverage.report().seen, coverage.report().total) == (1, 2)
 
 
+def test_the_sides_of_a_default_are_there_and_missing() -> None:
+    rule = "(data.x ?? data.y ?? false) === true"
+    assert missing(rule, "{x: true}") == [
+        "never denied",
+        "data.x always there",
+        "data.y never there",
+        "data.y always there",
+    ]
+    assert missing(rule, "{x: true}", "{x: false}", "{x: null, y: true}") == ["data.y always there"]
+    assert missing(rule, "{x: true}", "{y: true}", "{x: null, y: null}") == []
+    assert missing(rule, "{}", "{y: null}") == ["never allowed", "data.x never there", "data.y never there"]
+
+
+def test_a_wildcard_counts_for_the_rule_that_decided_and_not_for_its_parts() -> None:
+    text = """
+event:
+  "a/*": {subscribe: "user.id === 'x' || user.id === 'y'"}
+  "b/*": {subscribe: "name === 'b/x'"}
+"""
+    bench = Bench(text, "rules.yml")
+    coverage = Coverage(bench)
+    cases = "cases: [{deny: event.subscribe, names: ['a/*', 'b/*', 'c/*'], user: {id: z}}]"
+    for case in load_cases(cases, "c").cases:
+        coverage.add(bench.run(case))
+    report = coverage.report()
+    assert (report.seen, report.total) == (1, 8)
+    assert [gap.missing for gap in report.gaps if not gap.part] == ["never allowed", "never allowed", "never denied"]
+
+
 def test_more_cases_never_cover_less() -> None:
     rows = ["{a: true, b: true}", "{a: true}", "{c: true}", "{}"]
     for one, two in itertools.permutations(rows, 2):
