@@ -128,8 +128,6 @@ class _Parser:
         self._depths[id(node)] = depth
         return node
 
-    # ---- operators, from weak to strong -----------------------------------------------------------------------
-
     def _expression(self) -> Node:
         test = self._operation(0)
         if not self._is("?"):
@@ -382,8 +380,7 @@ class _Parser:
 
     def _argument_of_match(self) -> Node:
         if self._token.kind not in ("regex", "text"):
-            message = "match() takes a regular expression, written out: match(/x/)"
-            raise ExpressionError(message, self._token.start)
+            raise ExpressionError("match() takes a regular expression, written out: match(/x/)", self._token.start)
         return self._made_regex()
 
     def _close(self, bracket: str, opening: Token) -> None:
