@@ -460,6 +460,6 @@ def test_the_longest_text_that_can_be_made() -> None:
 )
 def test_no_regular_expression_searches_for_long(regex: str) -> None:
     """Each of them would keep a searcher that goes back busy for years."""
-    started = time.perf_counter()
+    started = time.thread_time()
     value_of(f"/{regex}/.test(data) || data.match(/{regex}/)", data="a" * 16_000 + "!")
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

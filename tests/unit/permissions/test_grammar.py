@@ -215,10 +215,10 @@ def test_a_compiled_rule_has_no_builtins_and_no_names_but_its_own() -> None:
     ids=lambda text: text[:20],
 )
 def test_what_is_too_big_is_refused_at_once(source: str, message: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(ExpressionError, match=message):
         parse(source, SCOPE)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.threat("T30")
@@ -236,7 +236,7 @@ def test_the_largest_expressions_allowed_compile_and_run() -> None:
 @pytest.mark.threat("T30")
 def test_hostile_data_costs_no_more_than_its_size() -> None:
     many = "a" * 100_000
-    started = time.perf_counter()
+    started = time.thread_time()
     for source, data in [
         ("data.includes('" + "a" * 1000 + "b')", many),
         ("data == 1", "1" * 100_000 + "x"),
@@ -245,7 +245,7 @@ def test_hostile_data_costs_no_more_than_its_size() -> None:
         ("data.trim().length", " " * 100_000),
     ]:
         value_of(source, data=data)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 WORDS = """
