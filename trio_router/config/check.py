@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from trio_router.audit.writer import WHAT as DECISION_LOG
 from trio_router.auth import registry
 from trio_router.auth.outbound import HttpOutbound
+from trio_router.auth.service_urls import is_loopback
 from trio_router.auth.services import Services
 from trio_router.clock import Clock, SystemClock
 from trio_router.config.load import Located, Strategies, load_located, read_text
@@ -38,7 +39,6 @@ from trio_router.storage.memory import MemoryUserStore
 from trio_router.storage.opening import open_user_store
 
 MAX_RULES: Final = 16 * 1024 * 1024
-_LOCAL_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 RulesLoader = Callable[..., Ruleset]
 
@@ -125,16 +125,6 @@ def unsafe(
     if rules is not None:
         found += _rule_findings(settings, rules)
     return tuple(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to ``host``."""
-    if host.lower() in _LOCAL_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listener_findings(config: Config) -> list[tuple[tuple[str, ...], str]]:

@@ -10,8 +10,9 @@ import attrs
 import pytest
 import trustme
 
+from trio_router.auth.service_urls import is_loopback
 from trio_router.clock import ManualClock, SystemClock
-from trio_router.config.check import Report, check, is_loopback, read_rules, unsafe
+from trio_router.config.check import Report, check, read_rules, unsafe
 from trio_router.config.load import load
 from trio_router.errors import ConfigError, Problem, RuleError
 
