@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.unit.permissions.rulesets import rules, somebody, value_of
@@ -15,7 +16,7 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision
 from trio_router.permissions.grammar import Scope, parse
 from trio_router.permissions.lexer import ExpressionError
-from trio_router.permissions.loader import SECTIONS, WITH_DATA
+from trio_router.permissions.loader import NUMBERS, SECTIONS, WITH_DATA
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import UNDEFINED
 from trio_router.permissions.values import ExpressionFailed
@@ -44,6 +45,8 @@ def tables(*header: str) -> list[list[str]]:
 
 
 def code(cell: str) -> str:
+    if cell.startswith("`` ") and cell.endswith(" ``"):
+        return cell[3:-3]
     return cell[1:-1] if cell.startswith("`") and cell.endswith("`") else cell
 
 
@@ -88,6 +91,49 @@ def test_an_expression_gives_what_is_written(expression: str, gives: str) -> Non
     expected = UNDEFINED if code(gives) == "undefined" else json.loads(code(gives))
     assert value() == expected
     assert type(value()) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "row", tables("", "operators", "groups", "example", "is read as", "gives"), ids=lambda row: row[0]
+)
+def test_operators_bind_as_the_table_says(row: list[str]) -> None:
+    scope = Scope(("room",), data=True, action="event publish")
+    example, read_as = (shape(parse(code(row[cell]), scope)) for cell in (3, 4))
+    assert example == read_as
+    assert value_of(code(row[3]), data=DATA, user=EGON) == json.loads(code(row[5]))
+
+
+def shape(node: Any) -> Any:
+    """A tree without its places."""
+    if isinstance(node, tuple):
+        return tuple(map(shape, node))
+    if not attrs.has(type(node)):
+        return node
+    values = attrs.asdict(node, recurse=False, filter=lambda field, _: field.name not in ("start", "end"))
+    return type(node).__name__, {key: shape(value) for key, value in values.items()}
+
+
+def test_the_table_of_numbers_is_complete() -> None:
+    verbs = [
+        "publish",
+        "subscribe",
+        "listen",
+        "provide",
+        "request",
+        "allow",
+        "create",
+        "read",
+        "write",
+        "delete",
+        "notify",
+    ]
+    told = {
+        SECTIONS[code(row[0])][verb]: int(number)
+        for row in tables("", *verbs)
+        for verb, number in zip(verbs, row[1:], strict=True)
+        if number
+    }
+    assert told == NUMBERS
 
 
 @pytest.mark.parametrize(("expression", "because"), tables("expression", "because"))

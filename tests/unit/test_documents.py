@@ -90,11 +90,11 @@ def test_a_scalar_means_what_it_looks_like(text: str, value: object) -> None:
 def test_nesting_is_bounded_and_refused_fast() -> None:
     assert plain("[" * MAX_DEPTH + "]" * MAX_DEPTH) is not None
     assert f"nested deeper than {MAX_DEPTH} levels" in refusal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
-    started = time.perf_counter()
+    started = time.thread_time()
     assert "nested deeper" in refusal("[" * 200_000)
     assert "nested deeper" in refusal("{a: " * 200_000)
     assert "nested deeper" in refusal("- " * 5_000)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.threat("T20")

@@ -7,15 +7,14 @@ audience, algorithms and keys are always written down.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 
 from trio_router.auth.claim_paths import PathOptions, parse_path, parse_paths
+from trio_router.auth.service_urls import is_in_the_clear, service_url
 from trio_router.auth.token_sources import is_url, parse_source
 from trio_router.secret import Secret
 from trio_router.tokens.claims import MAX_LEEWAY
@@ -70,24 +69,6 @@ def _paths(_: Any, __: attrs.Attribute[Any], value: PathOptions | None) -> None:
         parse_paths(value)
 
 
-def _url(_: Any, __: attrs.Attribute[Any], value: str | None) -> None:
-    if value is None:
-        return
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an https:// URL with a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user or password")
-    if parts.fragment:
-        raise ValueError("must not have a fragment")
-    if not value.isascii() or any(letter <= " " or letter == "\x7f" for letter in value):
-        raise ValueError("must be plain ASCII without blanks: write other characters as %XX")
-
-
 @attrs.frozen
 class KeyFile:
     """One public key in PEM. ``kid`` is the name tokens call it by; ``algorithm`` narrows what it is used for."""
@@ -108,7 +89,7 @@ class JwtOptions:
     secret: Secret | None = None
     key_file: Path | None = None
     keys: list[KeyFile] | None = attrs.field(default=None, validator=_texts)
-    jwks_url: str | None = attrs.field(default=None, validator=_url)
+    jwks_url: str | None = attrs.field(default=None, validator=service_url)
     jwks_allow_http: bool = False
     jwks_timeout: float = attrs.field(default=3.0, validator=_between(0.1, 10))
     jwks_refresh_after: float = attrs.field(default=300.0, validator=_between(60, DAY))
@@ -146,8 +127,7 @@ class JwtOptions:
     @property
     def in_the_clear(self) -> bool:
         """Whether keys would cross a network unprotected."""
-        parts = urlsplit(self.jwks_url or "")
-        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        return is_in_the_clear(self.jwks_url or "")
 
     def unsafe(self) -> list[str]:
         """What an administrator should have decided on purpose."""
@@ -161,12 +141,3 @@ class JwtOptions:
         if self.max_lifetime > LONG_LIFETIME:
             found.append(f"jwt: max_lifetime: a stolen token may be good for {self.max_lifetime / DAY:.0f} days")
         return found
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,7 +6,6 @@ reports with file, line and key.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from trio_router.auth.outbound import is_header
+from trio_router.auth.service_urls import is_in_the_clear, service_url
 from trio_router.limits import KIB, MIB
 from trio_router.secret import Secret
 
@@ -34,22 +34,6 @@ def _between(low: float, high: float) -> _Validator:
             raise ValueError(f"must be between {low:g} and {high:g}")
 
     return check
-
-
-def _url(_: Any, __: attrs.Attribute[Any], value: str) -> None:
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL with a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user or password: use `headers` or `secret`")
-    if parts.fragment:
-        raise ValueError("must not have a fragment")
-    if not value.isascii() or any(letter <= " " or letter == "\x7f" for letter in value):
-        raise ValueError("must be plain ASCII without blanks: write other characters as %XX")
 
 
 def _statuses(_: Any, __: attrs.Attribute[Any], value: list[int]) -> None:
@@ -78,7 +62,7 @@ def _not_empty(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
 class WebhookOptions:
     """Times are seconds, sizes bytes. docs/reference/login-webhook.md describes each option for users."""
 
-    url: str = attrs.field(validator=_url, repr=False)
+    url: str = attrs.field(validator=service_url, repr=False)
     timeout: float = attrs.field(default=2.0, validator=_between(0.01, 60))
     when: list[str] = attrs.field(factory=list)
 
@@ -127,14 +111,4 @@ class WebhookOptions:
     @property
     def in_the_clear(self) -> bool:
         """Whether credentials would cross a network unencrypted."""
-        parts = urlsplit(self.url)
-        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return is_in_the_clear(self.url)

@@ -79,14 +79,15 @@ def diff(
             answer["log"] = {
                 "decisions": replay.decisions,
                 "same": replay.same,
+                "changed": replay.changed,
+                "unknown": replay.unknown,
                 "differences": [_difference_json(each) for each in replay.differences],
                 "unreadable": replay.unreadable,
             }
         line(safe_json(answer))
     else:
         _tell(changes, ends, replay)
-    differs = replay is not None and any(each.verdict == "changes" for each in replay.differences)
-    if changes or differs or (ends is not None and ends["total"]):
+    if changes or (replay is not None and replay.changed) or (ends is not None and ends["total"]):
         stop(REFUSED)
 
 
@@ -118,11 +119,9 @@ def _tell(changes: Sequence[Change], ends: Mapping[str, Any] | None, replay: Rep
     if replay is not None:
         for each in replay.differences[:SHOWN]:
             line(printable(f"  {_difference_text(each)}"))
-        _more(len(replay.differences))
-        changing = sum(each.verdict == "changes" for each in replay.differences)
-        unsure = len(replay.differences) - changing
+        _more(replay.changed + replay.unknown)
         line(
-            f"log: of {replay.decisions} decisions {replay.same} stay, {changing} change, {unsure} cannot be told, "
+            f"log: of {replay.decisions} decisions {replay.same} stay, {replay.changed} change, {replay.unknown} cannot be told, "
             f"{replay.unreadable} lines are no decisions"
         )
 

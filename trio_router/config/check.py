@@ -20,8 +20,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from trio_router.audit.writer import WHAT as DECISION_LOG
 from trio_router.auth import registry
 from trio_router.auth.outbound import HttpOutbound
+from trio_router.auth.service_urls import is_loopback
 from trio_router.auth.services import Services
 from trio_router.clock import Clock, SystemClock
 from trio_router.config.load import Located, Strategies, load_located, read_text
@@ -32,13 +34,13 @@ from trio_router.identity import Identity, User, new_session_id
 from trio_router.permissions.decision import Action, Ruleset
 from trio_router.permissions.loader import NO_RECORDS, load_rules
 from trio_router.permissions.records import Records
+from trio_router.storage.files import check_private
 from trio_router.storage.memory import MemoryUserStore
 from trio_router.storage.opening import open_key_store, open_user_store
 
 MAX_RULES: Final = 16 * 1024 * 1024
 _KEYED: Final = frozenset({"key", "access"})  # strategies that need the store of app keys
 _STORING: Final = frozenset({"users"}) | _KEYED
-_LOCAL_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 RulesLoader = Callable[..., Ruleset]
 
@@ -77,6 +79,7 @@ def check(
         except ProblemsError as error:
             problems += error.problems
     problems += _storage_problems(located)
+    problems += _decision_log_problems(config)
     if config.listen.tls:
         problems += _tls_problems(located, config.listen.tls, clock)
     problems += _strategy_problems(located, strategies, clock)
@@ -131,16 +134,6 @@ def unsafe(
         if rules is not None and space.name in rules:
             found += _rule_findings(space, rules[space.name])
     return tuple(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to ``host``."""
-    if host.lower() in _LOCAL_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listener_findings(config: Config) -> list[tuple[tuple[str, ...], str]]:
@@ -209,6 +202,16 @@ def _storage_problems(located: Located) -> list[Problem]:
             for p in error.problems
         ]
     return []
+
+
+def _decision_log_problems(config: Config) -> tuple[Problem, ...]:
+    if config.decisions.log is None:
+        return ()
+    try:
+        check_private(config.decisions.log, DECISION_LOG)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _tls_problems(located: Located, tls: Tls, clock: Clock) -> list[Problem]:

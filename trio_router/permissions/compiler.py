@@ -44,6 +44,7 @@ from trio_router.permissions.syntax import (
     TypeOf,
     Undefined,
     UserField,
+    may_skip,
 )
 
 Evaluate = Callable[[Identity, str, Payload, Payload, World, tuple[str, ...]], Any]
@@ -132,7 +133,7 @@ def type_of(node: Node) -> str:
             types = {type_of(node.left), type_of(node.right)}
             return "string" if "string" in types else "number" if types == {"number"} else ""
         case MethodCall():
-            return "" if _may_skip(node) else _result_of(node.method)
+            return "" if may_skip(node) else _result_of(node.method)
         case Group():
             return type_of(node.operand)
         case Junction():
@@ -152,15 +153,6 @@ def _result_of(method: str) -> str:
     if method in _TEXT_METHODS:
         return "string"
     return "boolean" if method in _TRUTH_METHODS else "number" if method == "indexOf" else ""
-
-
-def _may_skip(node: Node) -> bool:
-    """Whether the chain that ends with ``node`` has a ``?.`` in it."""
-    while isinstance(node, Member | Index | MethodCall):
-        if node.optional:
-            return True
-        node = node.object
-    return False
 
 
 class _Builder:

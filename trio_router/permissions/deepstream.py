@@ -198,10 +198,10 @@ def _precedence(rules: list[Rule], sources: RuleSources) -> Iterator[Difference]
     """
     if len(rules) > MAX_PAIRED:
         return
-    for one, other in itertools.combinations(rules, 2):
-        there = max(one, other, key=lambda rule: (len(rule.pattern.text), rule.order))
-        here = max(one, other, key=lambda rule: rule.rank)
-        if there is not here and _may_overlap(one.pattern, other.pattern):
+    by_length = sorted(rules, key=lambda rule: (len(rule.pattern.text), rule.order))
+    ranks = [rule.rank for rule in by_length]
+    for (at, here), (later, there) in itertools.combinations(enumerate(by_length), 2):
+        if ranks[at] > ranks[later] and _may_overlap(here.pattern, there.pattern):
             text = (
                 f"{here.ref.pattern!r} applies to the names it shares with {there.ref.pattern!r}, which applies there: "
             )

@@ -158,7 +158,10 @@ def _with_reach(
     """The rules that were asked about the wildcard, up to the one that decided, whose parts are shown."""
     reached: list[Reached] = []
     for reach, decision in rules.reached(who, action, name):
-        reached.append(Reached(reach.rule.ref, reach.covers, decision.allowed, decision.detail))
+        tree = reach.rule.tree
+        telling = decision.reason is Reason.RULE_ERROR and tree is not None and hidden.taints(tree)
+        detail = REDACTED if telling else decision.detail
+        reached.append(Reached(reach.rule.ref, reach.covers, decision.allowed, detail))
         if reach.rule.ref != made.decision.rule:
             continue
         made = attrs.evolve(

@@ -204,20 +204,23 @@ def _attach(items: list[_Item], comments: list[_Comment]) -> tuple[list[_Comment
     """Gives each comment to its item; returns those at the top and those at the end of the file."""
     header: list[_Comment] = []
     footer: list[_Comment] = []
+    at = 0  # how many items stand before the comment
     for comment in comments:
-        before = [item for item in items if (item.line, item.column) < (comment.line, comment.column)]
-        after = items[len(before)] if len(before) < len(items) else None
+        while at < len(items) and (items[at].line, items[at].column) < (comment.line, comment.column):
+            at += 1
+        before = items[at - 1] if at else None
+        after = items[at] if at < len(items) else None
         if not comment.alone and before:
-            if before[-1].beside:
-                before[-1].above.append(comment)
+            if before.beside:
+                before.above.append(comment)
             else:
-                before[-1].beside = comment.text
-        elif before and _stands_below(comment, before[-1], after):
-            depth = _depth_at(before, comment.column)
+                before.beside = comment.text
+        elif before and _stands_below(comment, before, after):
+            depth = _depth_at(items[:at], comment.column) if comment.column < before.column else before.depth
             if (after is None and depth == 0) or footer:
                 footer.append(comment)
             else:
-                before[-1].below.append((depth, comment))
+                before.below.append((depth, comment))
         elif after is not None:
             after.above.append(comment)
         else:

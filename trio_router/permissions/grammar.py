@@ -38,6 +38,7 @@ from trio_router.permissions.syntax import (
     TypeOf,
     UserField,
     children,
+    may_skip,
 )
 from trio_router.permissions.vocabulary import (
     CONSTANTS,
@@ -50,7 +51,7 @@ from trio_router.permissions.vocabulary import (
     unknown_name,
 )
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_REFERENCES", "Scope", "closest", "parse"]
+__all__ = ["Scope", "closest", "parse"]
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 512
@@ -126,8 +127,6 @@ class _Parser:
             raise ExpressionError(f"the expression is nested deeper than {MAX_DEPTH} levels", node.start)
         self._depths[id(node)] = depth
         return node
-
-    # ---- operators, from weak to strong -----------------------------------------------------------------------
 
     def _expression(self) -> Node:
         test = self._operation(0)
@@ -222,7 +221,7 @@ class _Parser:
         opening = self._next()
         inner = self._expression()
         self._close(")", opening)
-        if _skips(inner):
+        if may_skip(inner):
             return self._made(Group(opening.start, self._last, inner))
         self._outer[id(inner)] = opening.start
         return inner
@@ -251,19 +250,19 @@ class _Parser:
         return self._made(Template(opening.start, self._last, tuple(texts), tuple(parts)))
 
     def _regex(self) -> Node:
-        token = self._next()
-        made = self._made(Regex(token.start, token.end, str(token.value), token.flags))
-        self._check_regex(token)
+        made = self._made_regex()
         following = [self._tokens[min(self._at + ahead, len(self._tokens) - 1)].value for ahead in range(3)]
         if following != [".", "test", "("]:
-            raise ExpressionError("a regular expression stands before .test(...) or inside .match(...)", token.start)
+            raise ExpressionError("a regular expression stands before .test(...) or inside .match(...)", made.start)
         return made
 
-    def _check_regex(self, token: Token) -> None:
+    def _made_regex(self) -> Node:
+        token = self._next()
         try:
             compile_regex(str(token.value), token.flags)
         except RegexError as error:
             raise ExpressionError(error.message, token.start + 1 + error.position) from None
+        return self._made(Regex(token.start, token.end, str(token.value), token.flags))
 
     def _word(self, token: Token) -> Node:
         word = str(token.value)
@@ -380,12 +379,9 @@ class _Parser:
         return self._made(MethodCall(begin, self._last, node, name, tuple(arguments), optional))
 
     def _argument_of_match(self) -> Node:
-        token = self._next()
-        if token.kind not in ("regex", "text"):
-            raise ExpressionError("match() takes a regular expression, written out: match(/x/)", token.start)
-        made = self._made(Regex(token.start, token.end, str(token.value), token.flags))
-        self._check_regex(token)
-        return made
+        if self._token.kind not in ("regex", "text"):
+            raise ExpressionError("match() takes a regular expression, written out: match(/x/)", self._token.start)
+        return self._made_regex()
 
     def _close(self, bracket: str, opening: Token) -> None:
         if not self._is(bracket):
@@ -400,11 +396,3 @@ class _Parser:
             return ExpressionError(why, token.start)
         found = f"the text {token.value!r}" if token.kind == "text" else str(token.value)
         return ExpressionError(f"expected {expected}, not {found}", token.start)
-
-
-def _skips(node: Node) -> bool:
-    while isinstance(node, Member | Index | MethodCall):
-        if node.optional:
-            return True
-        node = node.object
-    return False

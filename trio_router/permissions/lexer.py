@@ -73,7 +73,7 @@ class _Lexer:
     def __init__(self, source: str) -> None:
         self._source = source
         self._found: list[Token] = []
-        self._braces: list[int] = []  # for each open template: how many braces are open in its value
+        self._values = 0  # of templates, whose brace is still open; no other brace has a place in an expression
 
     def read(self) -> list[Token]:
         source = self._source
@@ -92,18 +92,16 @@ class _Lexer:
                 token, end = _number(source, at)
             elif letter in "'\"":
                 token, end = _text(source, at)
-            elif letter == "`" or (letter == "}" and self._braces and not self._braces[-1]):
+            elif letter == "`" or (letter == "}" and self._values):
                 at = self._template(at)
                 continue
             elif letter == "/" and source[at + 1 : at + 2] not in ("/", "*") and self._is_value_next():
                 token, end = _regex(source, at)
             else:
                 token, end = _operator(source, at)
-                if letter in "{}" and self._braces:
-                    self._braces[-1] += 1 if letter == "{" else -1
             self._found.append(token)
             at = end
-        if self._braces:
+        if self._values:
             raise ExpressionError("the template is not closed by its back-quote", len(source))
         self._found.append(Token("end", "", len(source), len(source)))
         return self._found
@@ -113,14 +111,14 @@ class _Lexer:
         opening = self._source[at]
         self._found.append(Token("operator", opening, at, at + 1))
         if opening == "}":
-            self._braces.pop()
+            self._values -= 1
         chunk, end = _text(self._source, at)
         self._found.append(chunk)
         if self._source[end] == "`":
             self._found.append(Token("operator", "`", end, end + 1))
             return end + 1
         self._found.append(Token("operator", "${", end, end + 2))
-        self._braces.append(0)
+        self._values += 1
         return end + 2
 
     def _is_value_next(self) -> bool:

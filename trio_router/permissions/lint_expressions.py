@@ -201,7 +201,9 @@ class _Reader:
             if part is not None:
                 return part
         if isinstance(node, Member | Index | MethodCall) and not node.optional:
-            missing = isinstance(node.object, Member | Index | Reference | UserField)
+            missing = isinstance(node.object, Member | Index | Reference | UserField) or (
+                isinstance(node.object, Name) and node.object.name == "oldData"
+            )
             chained = any(getattr(inner, "optional", False) for inner in walk(node.object))
             if missing and not chained and not type_of(node.object) and self._shown(node.object) not in safe:
                 return node

@@ -105,6 +105,8 @@ class _Loader:
             return
         if not self._is_mapping(root, f"the file must hold sections {_listed(SECTIONS)}"):
             return
+        if set(root.value) <= set(OPTIONS):
+            self._problem(root, f"the file has no sections; expected {_listed(SECTIONS)}")
         actions = root.get("actions")
         self._numeric = actions is not None and actions.value == "numeric"
         for section, key, value in root.entries():

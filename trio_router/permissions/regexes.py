@@ -23,7 +23,7 @@ from trio_router.permissions.values import code_units
 
 MAX_PROGRAM: Final = 500  # instructions
 MAX_TEXT: Final = 16 * 1024  # characters searched
-_MAX_MEMORY: Final = 4 * 1024 * 1024  # bytes per expression
+_MAX_MEMORY: Final = 1 * 1024 * 1024  # bytes per expression
 _MAX_REPEAT: Final = 1_000  # what RE2 allows
 _MAX_DEPTH: Final = 32
 

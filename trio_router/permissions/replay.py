@@ -1,8 +1,9 @@
 """Recorded decisions asked again: which would come out otherwise, and of which that cannot be told.
 
-A decision log holds who did what on which name, and neither data nor what the login told of the user. What a rule reads
-beyond that is missing here. The rule that keeps this honest: a recorded decision *stays* only if both files have the same rule for it, or the
-new rule gives the recorded answer whatever is missing; it *changes* only if it gives the other answer whatever is missing.
+A decision log holds who did what on which name, and neither data nor what the login told of the user, not even whether it
+asked. What a rule reads beyond that is missing here. The rule that keeps this honest: a recorded decision *stays* only if it was made by the old file and the new
+one has the same rule for it, or if the new rule gives the recorded answer whatever is missing; it *changes* only if the new
+rule gives the other answer whatever is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from trio_router.identity import OPEN_USER_ID, Identity, User
+from trio_router.identity import Identity, User
 from trio_router.names import InvalidName
 from trio_router.permissions.compare import source_of
 from trio_router.permissions.decision import Action, Reason
@@ -41,7 +42,11 @@ class Difference:
 
 
 class Replay:
-    """Takes the entries of a log one by one. ``decisions`` were read, ``same`` stay, ``unreadable`` lines were none."""
+    """Takes the entries of a log one by one.
+
+    Of ``decisions``, ``same`` stay, ``changed`` change and ``unknown`` cannot be told; ``unreadable`` lines were none. The first
+    ``MAX_DIFFERENCES`` of those that do not stay are kept.
+    """
 
     def __init__(self, old: CompiledRules, new: CompiledRules) -> None:
         self._old = old
@@ -50,6 +55,8 @@ class Replay:
         self.decisions = 0
         self.same = 0
         self.unreadable = 0
+        self.changed = 0
+        self.unknown = 0
         self.differences: list[Difference] = []
 
     def take(self, entry: Any) -> None:
@@ -65,7 +72,12 @@ class Replay:
         verdict, why = self._again(entry, action, who, name, was=was)
         if verdict == "same":
             self.same += 1
-        elif len(self.differences) < MAX_DIFFERENCES:
+            return
+        if verdict == "changes":
+            self.changed += 1
+        else:
+            self.unknown += 1
+        if len(self.differences) < MAX_DIFFERENCES:
             self.differences.append(Difference(verdict, number, who.user.id, action, name, was, why))
 
     def _again(
@@ -73,12 +85,12 @@ class Replay:
     ) -> tuple[Literal["same", "changes", "unknown"], str]:
         if entry.get("reason") in _OF_THE_NAME:
             return "same", ""
+        by_old = entry.get("rules", self._old.version) == self._old.version
         if "*" in name:
-            return self._wildcard(action, who, name, was=was)
-        before, after = self._old.find(action, name), self._new.find(action, name)
-        if _says(before) == _says(after):
+            return self._wildcard(action, who, name, was=was, by_old=by_old)
+        if by_old and _says(self._old.find(action, name)) == _says(self._new.find(action, name)):
             return "same", ""
-        known = Known(who, user_data=False, session=False)
+        known = Known(who, is_authenticated=False, user_data=False, session=False)
         judged = self._reverse.may(known, action, name)
         place = f"{judged.rule.ref.source}:{judged.rule.ref.line}" if judged.rule else "no rule applies"
         if judged.verdict == "depends":
@@ -86,9 +98,9 @@ class Replay:
         return ("same" if (judged.verdict == "always") is was else "changes"), place
 
     def _wildcard(
-        self, action: Action, who: Identity, name: str, *, was: bool
+        self, action: Action, who: Identity, name: str, *, was: bool, by_old: bool
     ) -> tuple[Literal["same", "changes", "unknown"], str]:
-        if _sources(self._old, action) == _sources(self._new, action):
+        if by_old and _sources(self._old, action) == _sources(self._new, action):
             return "same", ""
         if any(_reads_more(rule) for rule in self._new.rules_of(action.section) if rule.ref.action == action.verb):
             return "unknown", "a wildcard, and the rules read what the log does not hold"
@@ -104,7 +116,7 @@ def _read(entry: Any) -> tuple[Action, Identity, str, bool, str] | None:
     if action is None or not isinstance(user, str) or not isinstance(name, str) or not isinstance(allowed, bool):
         return None
     try:
-        made = User(user, None, user != OPEN_USER_ID)
+        made = User(user)
     except InvalidName:  # what the configuration hides is no id
         return None
     return action, Identity(str(entry.get("app", "")), "", made), name, allowed, str(entry.get("id", ""))
@@ -131,7 +143,12 @@ def _reads_more(rule: Rule) -> bool:
     while pending:
         node = pending.pop()
         match node:
-            case SessionField() | Reference() | UserField(name="data") | Name(name="data" | "oldData" | "now"):
+            case (
+                SessionField()
+                | Reference()
+                | UserField(name="data" | "isAuthenticated")
+                | Name(name="data" | "oldData" | "now")
+            ):
                 return True
             case _:
                 pending += children(node)

@@ -62,6 +62,7 @@ class Known:
     """
 
     who: Identity
+    is_authenticated: bool = True
     user_data: bool = True
     session: bool = True
     name: str | None = None
@@ -184,7 +185,8 @@ class _Partial:
     def _is_known(self, node: Node) -> bool:
         match node:
             case UserField():
-                return self._known.user_data or node.name != "data"
+                known = {"data": self._known.user_data, "isAuthenticated": self._known.is_authenticated}
+                return known.get(node.name, True)
             case SessionField():
                 return self._known.session
             case Name():

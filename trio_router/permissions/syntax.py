@@ -249,6 +249,15 @@ Node = (
 )
 
 
+def may_skip(node: Node) -> bool:
+    """Whether the chain of members and calls that ends with ``node`` has a ``?.`` in it."""
+    while isinstance(node, Member | Index | MethodCall):
+        if node.optional:
+            return True
+        node = node.object
+    return False
+
+
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below ``node``, from left to right."""
     match node:

@@ -34,7 +34,7 @@ USER_KEYS: Final = ("id", "data", "authenticated")
 SESSION_KEYS: Final = ("id", "remote_address", "strategy", "app")
 CASE_KEYS: Final = (
     "title", "allow", "deny", "name", "names", "user", "users", "data", "old_data", "session", "records", "now", "rule",
-    "reason",
+    "reason", "told",
 )  # fmt: skip
 
 _ACTIONS: Final = {f"{action.section}.{action.verb}": action for action in Action}
@@ -52,7 +52,7 @@ class Case:
     """One question with the answer that is right.
 
     ``now`` is milliseconds since the epoch, ``old_data`` what the record holds (None: there is none, UNDEFINED: the case
-    says nothing), ``rule`` the pattern or the line that has to decide. ``line`` and ``column`` say where the case stands.
+    says nothing), ``rule`` the pattern or the line that has to decide, ``told`` the text for those who are denied. ``line`` and ``column`` say where the case stands.
     """
 
     title: str
@@ -69,6 +69,7 @@ class Case:
     now: int = DEFAULT_NOW
     rule: str | int | None = None
     reason: Reason | None = None
+    told: str | None = None
 
 
 @attrs.frozen
@@ -150,6 +151,9 @@ class _Reader:
         for name in names:
             if name.kind != "text":
                 self._problem(name, f"a name is a text, not a {name.kind}: put it in quotes", field)
+        told = node.get("told")
+        if told is not None and (told.kind != "text" or allowed):
+            self._problem(told, "expected the text that those who are denied are told", f"{field} told")
         old_data = node.get("old_data")
         if old_data is not None and action is not None and action not in _RECORD_WITH_OLD:
             self._problem(old_data, f"there is no old data in {action.section}.{action.verb}", field)
@@ -175,6 +179,7 @@ class _Reader:
                 now,
                 rule,
                 reason,
+                told.value if told else None,
             )
             for user in made
             if user is not None

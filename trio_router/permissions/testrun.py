@@ -13,6 +13,7 @@ import attrs
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Decision
+from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import UNDEFINED
@@ -79,6 +80,23 @@ class Bench:
             decision = self.rules.decide(case.identity, case.action, case.name, case.data, old=old_payload(case))
         return Outcome(case, decision, _fault(case, decision))
 
+    def explain(self, outcome: Outcome) -> Explanation:
+        """The parts of the rule that decided, with their values in the case."""
+        case = outcome.case
+        self.set_up(case)
+        if case.old_data is not UNDEFINED:
+            self._records.records = {**case.records, case.name: case.old_data}
+        wildcard = "*" in case.name
+        return explain(
+            self.rules,
+            case.identity,
+            case.action,
+            case.name,
+            case.data,
+            wildcard=wildcard,
+            decision=outcome.decision,
+        )
+
     def set_up(self, case: Case) -> None:
         """Makes the time and the records those of ``case``."""
         self._clock.now = case.now
@@ -96,6 +114,8 @@ def _fault(case: Case, decision: Decision) -> str:
         return f"expected {expected}, got {got}{_why(decision)}"
     if case.reason is not None and decision.reason is not case.reason:
         return f"expected the reason {case.reason.value}, got {decision.reason.value}{_why(decision)}"
+    if case.told is not None and decision.reason_text != case.told:
+        return f"expected to be told {case.told!r}, got {decision.reason_text!r}"
     if case.rule is None:
         return ""
     rule = decision.rule

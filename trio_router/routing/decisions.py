@@ -11,7 +11,7 @@ changes a decision, and an entry can be lost but never wrong.
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -27,6 +27,9 @@ from trio_router.protocols import strictjson
 ID_BYTES: Final = 9  # 72 random bits in twelve URL-safe characters: an id is found by asking, never by guessing
 KEPT_RULESETS: Final = 4  # of older rules only that many (of each app) are held for traces
 MAX_DATA: Final = 64 * 1024  # bytes of JSON; larger data is not kept
+LEAST_SHARE: Final = 16
+"""Entries any session may have; of a large book a quarter, so that one noisy client cannot push out everybody else's."""
+
 ENTRY_SIZE: Final = 1024  # bytes counted for an entry besides its data and its user's
 _UNKNOWN_SIZE: Final = 64 * 1024
 
@@ -147,18 +150,32 @@ class _Shelf:
     def __init__(self, keep: int, memory: int) -> None:
         self.entries: OrderedDict[str, Entry] = OrderedDict()
         self._keep = keep
+        self._share = max(LEAST_SHARE, keep // 4)
         self._memory = memory
         self._sizes: dict[str, int] = {}
         self._used = 0
+        self._of_session: dict[str, deque[str]] = {}
 
     def put(self, entry: Entry) -> None:
         size = ENTRY_SIZE + len(entry.data) + _size(entry.identity)
         self.entries[entry.id] = entry
         self._sizes[entry.id] = size
         self._used += size
+        own = self._of_session.setdefault(entry.identity.session_id, deque())
+        own.append(entry.id)
+        if len(own) > self._share:
+            self._forget(own[0])
         while self.entries and (len(self.entries) > self._keep or self._used > self._memory):
-            oldest, _ = self.entries.popitem(last=False)
-            self._used -= self._sizes.pop(oldest)
+            self._forget(next(iter(self.entries)))
+
+    def _forget(self, number: str) -> None:
+        """Drop the oldest entry, of all or of one session: either way it is the oldest of its session."""
+        entry = self.entries.pop(number)
+        self._used -= self._sizes.pop(number)
+        own = self._of_session[entry.identity.session_id]
+        own.popleft()
+        if not own:
+            del self._of_session[entry.identity.session_id]
 
 
 def _snapshot(data: Payload) -> tuple[bytes, DataState]:

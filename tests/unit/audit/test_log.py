@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trio_router import log
 from trio_router.audit import writer
@@ -299,3 +301,26 @@ def test_what_a_full_disk_never_took_is_counted_at_the_end(path: Path, full_disk
 
 def test_times_are_utc_with_milliseconds() -> None:
     assert timestamp(1_700_000_000.0625) == "2023-11-14T22:13:20.062Z"
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 1_000_000), st.booleans())
+def test_wherever_a_crash_cut_the_file_the_chain_goes_on_and_a_cut_entry_is_told(
+    tmp_path_factory: pytest.TempPathFactory, at: int, head: bool
+) -> None:
+    path = tmp_path_factory.mktemp("log", numbered=True) / "decisions.log"
+    path.parent.chmod(0o700)
+    written(path, ["a", "b", "c"])
+    text = path.read_bytes()
+    at %= len(text) + 1
+    path.write_bytes(text[:at])
+    whole = text[:at].count(b"\n")
+    if not head:
+        head_of(path).unlink()
+    written(path, ["d"])
+    found = verify([path])
+    cut = head and 0 < whole < 5
+    assert [problem.line for problem in found.problems] == ([whole + 1] if cut else [])
+    assert found.begins_after == (5 if head and whole == 0 else 0)
+    assert entries(path)[whole].get("torn_bytes", 0) == at - (text.rfind(b"\n", 0, at) + 1)
+    assert [entry["name"] for entry in entries(path) if entry["kind"] == "decision"][-1] == "d"

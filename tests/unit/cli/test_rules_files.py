@@ -59,6 +59,32 @@ def test_the_answers_for_programs(folder: Path) -> None:
     assert answer["coverage"][0]["total"] == 7
 
 
+def test_a_failure_can_be_explained(folder: Path) -> None:
+    cases = (
+        CASES
+        + """  - title: nothing is forgotten
+    allow: record.write
+    name: item/1
+    user: bob
+    data: {n: 2}
+    old_data: {n: 5}
+"""
+    )
+    (folder / "cases.yml").write_text(cases.replace("deny", "allow"))
+    (folder / "rules.yml").write_text(RULES + 'record:\n  item/$id:\n    write: "data.n > oldData.n"\n')
+    result = run("test", folder / "cases.yml", "--explain")
+    assert result.exit_code == 1
+    assert "denied: record.write item/1 for bob (rule_false)" in result.output
+    assert '$id = "1"' in result.output
+    answer = json.loads(run("test", folder / "cases.yml", "--explain", "--json").output)
+    steps = answer["failed"][0]["explanation"]["steps"]
+    assert [(step["text"], step["value"]) for step in steps if step["depth"] < 2] == [
+        ("data.n > oldData.n", False),
+        ("data.n", 2),
+        ("oldData.n", 5),
+    ]
+
+
 def test_junit_is_written_even_if_cases_fail(folder: Path) -> None:
     result = run("test", folder / "cases.yml", "--junit", folder / "out.xml")
     assert result.exit_code == 1

@@ -10,8 +10,9 @@ import attrs
 import pytest
 import trustme
 
+from trio_router.auth.service_urls import is_loopback
 from trio_router.clock import ManualClock, SystemClock
-from trio_router.config.check import Report, check, is_loopback, read_rules, unsafe
+from trio_router.config.check import Report, check, read_rules, unsafe
 from trio_router.config.load import load
 from trio_router.errors import ConfigError, Problem, RuleError
 
@@ -231,3 +232,16 @@ def test_a_key_that_others_can_read_is_named(folder: Path, authority: trustme.CA
 )
 def test_what_loopback_is(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_decision_log_that_others_can_use_is_a_problem(folder: Path) -> None:
+    folder.chmod(0o700)
+    text = MINIMAL + "decisions: {log: decisions.log}\n"
+    assert report(folder, text) == Report()
+    (folder / "decisions.log").touch()
+    (folder / "decisions.log").chmod(0o644)
+    assert texts(folder, report(folder, text).problems) == [
+        f"decisions.log: the decision log is readable by others (mode 0644): run `chmod 600 {folder}/decisions.log`".replace(
+            f"{folder}/", ""
+        )
+    ]

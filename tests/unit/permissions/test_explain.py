@@ -67,6 +67,8 @@ def test_every_part_has_its_value() -> None:
         ("data ? name : data.x.y", {"name": "news/blue", "data.x.y": "-"}),
         ("data.x ? data.x.y : $room", {"data.x.y": "-", "$room": "blue"}),
         ("data.x?.y[user.id]", {"data.x?.y": "undefined", "user.id": "-"}),
+        ("data.x?.y.z[user.id]", {"data.x?.y.z[user.id]": "undefined", "user.id": "-"}),
+        ("(data.x?.y)?.z[user.id]", {"data.x?.y": "undefined", "user.id": "-"}),
         ("data.x?.startsWith(data.y.z)", {"data.x?.startsWith(data.y.z)": "undefined", "data.y.z": "-"}),
         ("data.x.y === user.id", {"data.x.y": "error: cannot read 'y' of undefined", "user.id": "-"}),
         ("[data.x.y, user.id].length > 0", {"[data.x.y, user.id]": "error", "user.id": "-"}),
@@ -213,6 +215,13 @@ def test_what_is_hidden_appears_nowhere(rule: str) -> None:
 
 
 @pytest.mark.threat("T36")
+def test_what_stands_beside_a_hidden_value_is_shown() -> None:
+    made = explained("(data?.a).open === data.a.open", data={"a": {"open": "yes", "pin": "1"}}, hide=("data.a.pin",))
+    assert ("data?.a", {"open": "yes", "pin": REDACTED}) in seen(made)
+    assert [value for text, value in seen(made) if text.endswith("open")] == [True, "yes", "yes"]
+
+
+@pytest.mark.threat("T36")
 def test_hidden_names_hide_their_variables_too() -> None:
     made = explained("$room === 'x' || name === ''", hide=("name", "user.id"))
     told = json.dumps(made.as_json())
@@ -294,3 +303,66 @@ def test_what_was_not_evaluated_could_be_anything(rule: str, data: Any, user: Us
     again, other = asked(changed, data, user)
     assert (other.allowed, other.reason) == (decision.allowed, decision.reason)
     assert outcome(again.steps[0]) == outcome(made.steps[0])
+
+
+SECRET = "Qx7Zk9Vw"
+PIECES = {SECRET.casefold()[at : at + 3] for at in range(len(SECRET) - 2)}
+SECRET_ATOMS = ATOMS | st.sampled_from(
+    ["data.secret", "data['secret']", "user.data.secret", "user.data.deep.secret", "data[data.secret]", "[data][0].secret",
+     "user.data[user.data.role]", "data.secret.length",
+     "data.secret[1]"]
+)  # fmt: skip
+
+
+@pytest.mark.threat("T36")
+@given(st.recursive(SECRET_ATOMS, grown, max_leaves=6))
+@settings(deadline=None, max_examples=150)
+def test_nothing_made_of_a_hidden_value_is_shown(rule: str) -> None:
+    data = {"secret": SECRET, "a": {"b": [{"secret": SECRET}]}, SECRET: SECRET, "list": [1]}
+    user = User("egon", {"role": "secret", "secret": SECRET, "deep": {"secret": SECRET}})
+    hide = ("data.secret", f"data.{SECRET}", "data.a.b.*.secret", "user.data.secret", "user.data.deep")
+    made = explained(rule, data=data, user=user, hide=hide)
+    for step in made.steps:
+        told = json.dumps([step.value, step.error]).casefold()
+        assert [piece for piece in PIECES if piece in told.replace(f'"{SECRET.casefold()}": "<redacted>"', "")] == []
+    assert [piece for piece in PIECES if piece in made.decision.detail.casefold()] == []
+
+
+@pytest.mark.threat("T36")
+def test_the_error_of_a_rule_in_a_wildcards_way_hides_its_key_too() -> None:
+    ruleset = one_rule("*", "subscribe", "user.data.none[user.data.secret] === 1")
+    who = somebody(User("egon", {"secret": SECRET}))
+    hidden = Redaction.of(["user.data.secret"])
+    made = explain(ruleset, who, Action.EVENT_SUBSCRIBE, "a/*", wildcard=True, redaction=hidden)
+    assert made.decision.reason is Reason.RULE_ERROR
+    assert SECRET not in json.dumps(made.as_json())
+    assert made.reached[0].detail == REDACTED
+
+
+PATTERNS = st.sampled_from(["*", "news/*", "news/$a", "news/$a/x", "news/x/*", "news/x"])
+WILD_RULES = st.sampled_from(
+    ["true", "false", "user.id === 'egon'", "$a === 'x'", "name === 'x'", "user.data.no.no", "now > 0"]
+)
+
+
+@given(
+    st.dictionaries(PATTERNS, WILD_RULES, min_size=1).map(
+        lambda found: {text: "true" if "$a" in rule and "$a" not in text else rule for text, rule in found.items()}
+    ),
+    st.sampled_from(["*", "news/*", "news/x*", "news/x/*", "other/*"]),
+)
+@settings(deadline=None)
+def test_an_explained_wildcard_agrees_with_the_decision(written: dict[str, str], wildcard: str) -> None:
+    file = {
+        text: {"subscribe": rule == "true" if rule in ("true", "false") else rule} for text, rule in written.items()
+    }
+    ruleset = rules(json.dumps({"event": file}))
+    made = explain(ruleset, somebody(), Action.EVENT_SUBSCRIBE, wildcard, wildcard=True)
+    assert made.decision == ruleset.decide_pattern(somebody(), Action.EVENT_SUBSCRIBE, wildcard)
+    covered = bool(made.reached) and made.reached[-1].covers and all(each.allowed for each in made.reached)
+    assert made.decision.allowed == covered
+    assert [each.allowed for each in made.reached[:-1]] == [True] * (len(made.reached) - 1 if made.reached else 0)
+    if made.decision.rule is not None:
+        assert made.rule == made.decision.rule == made.reached[-1].ref
+    if made.steps:
+        assert (made.steps[0].value is True) == made.reached[-1].allowed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.unit.permissions.rulesets import EGON, value_of
 from trio_router.identity import User
 from trio_router.permissions.syntax import UNDEFINED
-from trio_router.permissions.values import ExpressionFailed, to_number, to_text, truthy
+from trio_router.permissions.values import MAX_TEXT, ExpressionFailed, MatchResult, to_number, to_text, truthy
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,10 @@ from trio_router.permissions.values import ExpressionFailed, to_number, to_text,
         ("12", 12),
         ("-3", -3),
         ("1.5e3", 1500),
+        ("1e+2", 100),
+        (r"'\0'", "\x00"),
+        (r"'\0a'", "\x00a"),
+        ("25E-1", 2.5),
         (".5", 0.5),
         ("5.", 5),
         ("'its'", "its"),
@@ -101,6 +106,9 @@ def test_equality(source: str, value: bool) -> None:
         ("1 < 2", True),
         ("2 <= 2", True),
         ("'10' < '9'", True),
+        ("'10' <= '9'", True),
+        ("'b' <= 'a'", False),
+        ("'b' >= 'b'", True),
         ("'10' < 9", False),
         ("10 > '9'", True),
         ("'a' < 1", False),
@@ -293,3 +301,169 @@ def test_compiling_warns_of_nothing() -> None:
             for right in operands:
                 for operator in ("===", "!==", "==", "<"):
                     assert value_of(f"{left} {operator} {right}", data=1, user=EGON) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("true ? 1 : 2", 1),
+        ("0 ? 1 : '' ? 2 : 3", 3),
+        ("data.none ?? 'else'", "else"),
+        ("data.zero ?? 'else'", 0),
+        ("data.missing ?? data.none ?? false", False),
+        ("data?.a?.b", UNDEFINED),
+        ("data.none?.a.b.c", UNDEFINED),
+        ("data.none?.[data.none.a]", UNDEFINED),
+        ("data.none?.trim().length", UNDEFINED),
+        ("data.text?.trim().length", 3),
+        ("name?.length", 4),
+        ("1 + 2 * 3", 7),
+        ("'1' + 2", "12"),
+        ("'a' + null + undefined + true + [1, [2]] + data.object", "anullundefinedtrue1,2[object Object]"),
+        ("'3' - 1", 2),
+        ("7 / 2", 3.5),
+        ("-7 % 4", -3),
+        ("-'2'", -2),
+        ("+'0x10'", 16),
+        ("+data.text", math.nan),
+        ("1 / 0", math.inf),
+        ("-1 / 0", -math.inf),
+        ("0 / 0", math.nan),
+        ("1 / -0", -math.inf),
+        ("1e308 * 10", math.inf),
+        ("5 % (1 / 0)", 5),
+        ("(1 / 0) % 5", math.nan),
+        ("2 % 0", math.nan),
+        ("9007199254740993 + 0", 2**53),
+        ("0.1 + 0.2", 0.30000000000000004),
+        ("[1, 'a', [null]]", [1, "a", [None]]),
+        ("[1, 2,].length", 2),
+        ("data.list[data.zero]", 1),
+        ("data.list['0']", 1),
+        ("data.list[-1]", UNDEFINED),
+        ("data.list[0.5]", UNDEFINED),
+        ("data.list[1e300]", UNDEFINED),
+        ("data[name]", UNDEFINED),
+        ("data['te' + 'xt']", "abc"),
+        ("data[null]", UNDEFINED),
+        ("'abc'[1]", "b"),
+        ("'text' in data", True),
+        ("'nothing' in data", False),
+        ("0 in data.list", True),
+        ("'2' in data.list", False),
+        ("'02' in data.list", False),
+        ("'length' in data.list", True),
+        ("'index' in data.text.match(/b/)", True),
+        ("`a${1}b${`c${2}`}`", "a1bc2"),
+        ("``", ""),
+        (r"`\`\${}$\\`", r"`${}$" + "\\"),
+        ("`a\r\nb`", "a\nb"),
+        ("`${data.none}`", "null"),
+        ("/b/.test(data.text)", True),
+        ("/^b/.test(data.text)", False),
+        ("/B/i.test(data.text)", True),
+        ("data.text.match(/b/)", ["b"]),
+        ("data.text.match(/b/).index", 1),
+        ("data.text.match(/b/).input", "abc"),
+        ("data.text.match(/b/).groups", UNDEFINED),
+        ("data.text.match(/(x)?(b)/)", ["b", UNDEFINED, "b"]),
+        ("data.text.match(/(?<first>.)(?<rest>.*)/).groups.rest", "bc"),
+        ("data.text.match(/x/)", None),
+        ("data.text.match('c$')[0]", "c"),
+        ("8 / 2 / 2", 2),
+        ("`10` / 2 / 5", 1),
+        ("(8) / 2 / 2", 2),
+        ("data.list.length / 2 / 1", 1),
+        ("'a\\u{1F600}b'.match(/b/).index", 3),
+        ("/^..$/.test('\\u{1F600}')", True),
+        ("'\\u{1F600}'[0] + '\\u{1F600}'[1] === '\\u{1F600}'", True),
+        ("'a\\u{1F600}b'.indexOf('b', 4)", -1),
+        ("'a\\u{1F600}b'.startsWith('b', 3)", True),
+        ("'abc'.endsWith('b', 2)", True),
+        ("'abc'.endsWith('c', undefined)", True),
+        ("'abc'.endsWith('c', null)", False),
+        ("'abc'.includes('a', 1)", False),
+        ("'abc'.indexOf('', 9)", 3),
+        ("'abc'.indexOf('a', -1 / 0)", 0),
+        ("'abc'.indexOf('a', 'x')", 0),
+        ("[1, 2, 1].indexOf(1, 1)", 2),
+        ("[1, 2, 1].indexOf(2, -1)", -1),
+        ("[1, 2, 1].includes(2, -2)", True),
+        ("[0 / 0].includes(0 / 0)", True),
+        ("[0 / 0].indexOf(0 / 0)", -1),
+        ("session.app + session.id", "shopsession"),
+        ("typeof session.remoteAddress", "string"),
+        ("_('nothing')", None),
+    ],
+)
+def test_the_rest_of_the_language(source: str, value: Any) -> None:
+    data = {"none": None, "zero": 0, "text": "abc", "list": [1, 2], "object": {}}
+    found = value_of(source, data=data)
+    if isinstance(value, float) and math.isnan(value):
+        assert math.isnan(found)
+    else:
+        assert found == value
+        assert type(found) is type(value) or isinstance(found, MatchResult)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("(data.none?.a).b", "cannot read 'b' of undefined"),
+        ("data.none?.a.b + data.none.b", "cannot read 'b' of null"),
+        ("data.none[name]", "cannot read 'news' of null"),
+        ("'a' in 'abc'", "not into a string"),
+        ("'a' in data.none", "not into null"),
+        ("'a' in data.missing", "not into undefined"),
+        ("'a' in 5", "not into a number"),
+        ("_(5)", "the name of a record, not a number"),
+        ("_(data.none)", "the name of a record, not null"),
+        ("_(data.missing)", "the name of a record, not undefined"),
+        ("data.none.match(/a/)", "cannot read 'match' of null"),
+        ("data.one.match(/a/)", "match\\(\\) is not a method of this number"),
+    ],
+)
+def test_what_else_has_no_value_fails(source: str, message: str) -> None:
+    with pytest.raises(ExpressionFailed, match=message):
+        value_of(source, data={"none": None, "one": 1})
+
+
+@pytest.mark.threat("T30")
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("data.text + data.text", "makes a text of more than 65536 characters"),
+        ("`${data.text}${data.text}`", "makes a text of more than 65536 characters"),
+        ("`${data.text}`.length + `${data.text}-${data.text}`", "makes a text of more than 65536 characters"),
+        ("[data.text, data.text] + ''", "makes a text of more than 65536 characters"),
+        ("[data.text, [data.text]] == 'x'", "makes a text of more than 65536 characters"),
+        ("data[[data.text, data.text]]", "makes a text of more than 65536 characters"),
+        ("data.list == 1", "makes a text of more than 65536 characters"),
+        ("/a/.test(data.text)", "searches at most 16384 characters"),
+        ("data.text.match(/a/)", "searches at most 16384 characters"),
+    ],
+)
+def test_no_text_grows_without_end(source: str, message: str) -> None:
+    with pytest.raises(ExpressionFailed, match=message):
+        value_of(source, data={"text": "a" * 40_000, "list": ["a" * 1000] * 66})
+
+
+@pytest.mark.threat("T30")
+def test_the_longest_text_that_can_be_made() -> None:
+    assert len(value_of("data + 'b'", data="a" * (MAX_TEXT - 1))) == MAX_TEXT
+    assert len(value_of("[data, 'b'] + ''", data="a" * (MAX_TEXT - 2))) == MAX_TEXT
+    with pytest.raises(ExpressionFailed):
+        value_of("[data, 'bb'] + ''", data="a" * (MAX_TEXT - 2))
+    assert value_of("/b$/.test(data)", data="a" * 16_383 + "b") is True
+
+
+@pytest.mark.threat("T30")
+@pytest.mark.parametrize(
+    "regex",
+    ["(a+)+$", "(a|a)*$", "(.*a){20}$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "(a?){30}a{30}$", "([^b]*a)*c"],
+)
+def test_no_regular_expression_searches_for_long(regex: str) -> None:
+    """Each of them would keep a searcher that goes back busy for years."""
+    started = time.thread_time()
+    value_of(f"/{regex}/.test(data) || data.match(/{regex}/)", data="a" * 16_000 + "!")
+    assert time.thread_time() - started < 1

@@ -165,6 +165,13 @@ presence:
     assert "# nine\n# ten\npresence:" in once
 
 
+def test_options_stand_before_sections() -> None:
+    text = "event:\n  a:\n    publish: action===2\n# ten\nactions: numeric # old\n"
+    once = format_rules(text, "rules.yml")
+    assert once == '# ten\nactions: numeric  # old\n\nevent:\n  "a":\n    publish: "action === 2"\n'
+    assert format_rules(once, "rules.yml") == once
+
+
 def test_a_refused_file_is_not_formatted() -> None:
     with pytest.raises(RuleError, match=r"rules\.yml:1:22: event \"a\" publish: unknown name dat"):
         format_rules("event: {a: {publish: dat}}", "rules.yml")

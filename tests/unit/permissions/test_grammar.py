@@ -57,6 +57,30 @@ def test_precedence_and_places() -> None:
     )
 
 
+def test_a_key_that_is_written_out_is_a_member() -> None:
+    data = syntax.Name(0, 4, "data")
+    assert parse("data['a']", SCOPE) == syntax.Member(0, 9, data, "a")
+    assert parse("data[0]", SCOPE) == syntax.Member(0, 7, data, 0)
+    assert parse("data?.[0]", SCOPE) == syntax.Member(0, 9, data, 0, optional=True)
+    assert parse("data[-1]", SCOPE) == syntax.Index(0, 8, data, syntax.Constant(5, 7, -1))
+    assert parse("(data)[(0)]", SCOPE) == syntax.Member(0, 11, syntax.Name(1, 5, "data"), 0)
+
+
+def test_every_part_stands_where_it_is_written() -> None:
+    source = "(data?.a).b + -name.length * [1, `x${$userid}`][0] > (user.id in data ? 1 : /a/.test(name)) ?? (_('a') || !now)"
+    todo = [parse(source, SCOPE)]
+    texts = set()
+    while todo:
+        node = todo.pop()
+        texts.add(source[node.start : node.end])
+        todo += syntax.children(node)
+    assert texts >= {
+        source, "(data?.a).b", "(data?.a)", "data?.a", "-name.length", "name.length", "[1, `x${$userid}`]", "`x${$userid}`", "$userid",
+        "user.id in data ? 1 : /a/.test(name)", "/a/.test(name)", "/a/", "_('a') || !now", "_('a')", "!now",
+        "-name.length * [1, `x${$userid}`][0]",
+    }  # fmt: skip
+
+
 def test_chains_of_one_operator_are_one_node() -> None:
     tree = parse(" || ".join(["name"] * 100), SCOPE)
     assert isinstance(tree, syntax.Junction)
@@ -82,6 +106,7 @@ def test_chains_of_one_operator_are_one_node() -> None:
         ("'abc", 0, "not closed"),
         ("'a\nb'", 0, "not closed"),
         (r"'\q'", 1, "no such escape"),
+        (r"'\01'", 1, "no such escape"),
         (r"'\u12'", 1, "not the code of a character"),
         (r"'\u{110000}'", 1, "not the code of a character"),
         (r"'\ud800'", 0, "half a character"),
@@ -92,6 +117,9 @@ def test_chains_of_one_operator_are_one_node() -> None:
         ("1e999", 0, "out of range"),
         ("12abc", 0, "decimal digits"),
         ("name // why", 5, "comments"),
+        ("// why", 0, "comments"),
+        ("/* why */ name", 0, "comments"),
+        ("name === /* why */ 1", 9, "comments"),
         ("name /* why */", 5, "comments"),
         ("`a", 0, "template is not closed"),
         ("`a${name", 8, "template is not closed"),
@@ -143,6 +171,18 @@ def test_chains_of_one_operator_are_one_node() -> None:
         ("user", 0, "user is not a value"),
         ("user[0]", 0, "user is not a value"),
         ("name.trim(1)", 5, "takes no argument, not 1"),
+        ("name.toUpperCase(1)", 5, "takes no argument, not 1"),
+        ("name.toLowerCase(1)", 5, "takes no argument, not 1"),
+        ("name.startsWith('a', 1, 2)", 5, "takes one or two arguments, not 3"),
+        ("name.endsWith('a', 1, 2)", 5, "takes one or two arguments, not 3"),
+        ("name.indexOf('a', 1, 2)", 5, "takes one or two arguments, not 3"),
+        ("name.endsWith()", 5, "takes one or two arguments, not 0"),
+        ("name.indexOf()", 5, "takes one or two arguments, not 0"),
+        ("name.includes()", 5, "takes one or two arguments, not 0"),
+        ("name.match()", 5, "takes one argument, not 0"),
+        ("name.match(/a/, /b/)", 5, "takes one argument, not 2"),
+        ("/a/.test()", 4, "takes one argument, not 0"),
+        ("/a/.test(name, name)", 4, "takes one argument, not 2"),
         ("name.includes('a', 1, 2)", 5, "takes one or two arguments, not 3"),
         ("name.includes('a'", 17, r"expected \) to close"),
         ("name.trim()()", 11, "only methods"),
@@ -154,6 +194,12 @@ def test_an_error_names_what_was_expected_and_where(source: str, position: int, 
     with pytest.raises(ExpressionError, match=message) as caught:
         parse(source, SCOPE)
     assert caught.value.position == position
+
+
+def test_an_expression_refers_to_sixteen_records_and_no_more() -> None:
+    assert value_of(" && ".join(["!_('a')"] * 16)) is True
+    with pytest.raises(ExpressionError, match="at most 16 records"):
+        parse(" && ".join(["!_('a')"] * 17), SCOPE)
 
 
 def test_data_is_known_only_where_there_is_some() -> None:
@@ -209,10 +255,10 @@ def test_a_compiled_rule_has_no_builtins_and_no_names_but_its_own() -> None:
     ids=lambda text: text[:20],
 )
 def test_what_is_too_big_is_refused_at_once(source: str, message: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(ExpressionError, match=message):
         parse(source, SCOPE)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.threat("T30")
@@ -230,7 +276,7 @@ def test_the_largest_expressions_allowed_compile_and_run() -> None:
 @pytest.mark.threat("T30")
 def test_hostile_data_costs_no_more_than_its_size() -> None:
     many = "a" * 100_000
-    started = time.perf_counter()
+    started = time.thread_time()
     for source, data in [
         ("data.includes('" + "a" * 1000 + "b')", many),
         ("data == 1", "1" * 100_000 + "x"),
@@ -239,7 +285,7 @@ def test_hostile_data_costs_no_more_than_its_size() -> None:
         ("data.trim().length", " " * 100_000),
     ]:
         value_of(source, data=data)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 WORDS = """

@@ -77,6 +77,20 @@ def test_findings_come_alone(rule: str, expected: list[str]) -> None:
     assert sorted(codes(rule)) == expected
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("!oldData.value || data.value > oldData.value", ["R303"]),
+        ("!oldData?.value || data.value > oldData.value", []),
+        ("oldData === null || data.value > oldData.value", []),
+        ("_('a').open === true || user.id === 'x'", ["R303"]),
+        ("_('a')?.open === true || user.id === 'x'", []),
+    ],
+)
+def test_records_may_be_missing(rule: str, expected: list[str]) -> None:
+    assert codes(rule, action="write", section="record") == expected
+
+
 def test_a_refused_file_is_not_linted() -> None:
     with pytest.raises(RuleError):
         lint("event: {a: {publish: dat}}", "rules.yml")

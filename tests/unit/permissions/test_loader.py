@@ -144,6 +144,7 @@ def test_a_rule_may_carry_a_reason_for_those_it_denies() -> None:
         ("{rule: true, raeson: no}", "unknown part of a rule 'raeson'; did you mean reason?"),
         ("{rule: true, reason: 5}", "a reason is a text that is not empty"),
         ("{rule: true, reason: ''}", "a reason is a text that is not empty"),
+        ("{rule: true, reason: " + "x" * 201 + "}", "a reason has at most 200 characters"),
         ("{rule: {rule: true}}", "a rule is true, false or an expression in quotes, not a mapping"),
     ],
 )

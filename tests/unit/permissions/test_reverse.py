@@ -93,7 +93,8 @@ def test_the_rule_that_applies_to_a_name_is_asked() -> None:
 LEAVES = [
     "true", "false", "1", "''", "null", "undefined", "user.id === 'a'", "user.id", "user.data.x", "user.data.x === 1", "user.data",
     "user.isAuthenticated", "data", "data.x", "data.x === 1", "data?.x", "$v", "$v === user.id", "name === 'r/a'", "session.strategy === 's'",
-    "user.data.x === data.x", "data.x.length > 0", "action === 'publish'",
+    "'x' in data", "`v${user.data.x}` === 'v1'", "data.x > 1", "/a/.test(name)", "_('r') === null", "[data.x]", "-data.x", "data.x + 1",
+    "user.data?.x?.y", "user.data.x === data.x", "data.x.length > 0", "action === 'publish'",
 ]  # fmt: skip
 
 
@@ -112,7 +113,7 @@ USER_DATA: list[Any] = [None, {}, {"x": 1}, {"x": "1"}, {"x": None}]
 DATA = [ABSENT, *(Payload(value) for value in (None, 0, True, {}, {"x": 1}, {"x": ""}, {"x": ["y"]}))]
 WORLDS = [
     (Identity("shop", "id", User(user, user_data, authenticated), strategy), name, data)
-    for user, authenticated in (("a", True), ("b", False))
+    for user, authenticated in (("a", True), ("a", False), ("b", False))
     for user_data in USER_DATA
     for strategy in ("s", "t")
     for name in ("r/a", "r/b")
@@ -121,19 +122,32 @@ WORLDS = [
 
 
 @settings(deadline=None, max_examples=150)
-@given(expressions, st.booleans(), st.booleans(), st.sampled_from(["", "r/a", "r/b"]), st.sampled_from(WORLDS))
+@given(
+    expressions,
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["", "r/a", "r/b"]),
+    st.sampled_from(WORLDS),
+)
 def test_always_and_never_are_proofs(
-    expression: str, user_data: bool, session: bool, name: str, world: tuple[Identity, str, Payload]
+    expression: str,
+    authenticated: bool,
+    user_data: bool,
+    session: bool,
+    name: str,
+    world: tuple[Identity, str, Payload],
 ) -> None:
     """Against every world that agrees with what was known."""
     made = one_rule("r/$v", "publish", expression)
     who, _, _ = world
-    known = Known(who, user_data=user_data, session=session)
+    known = Known(who, is_authenticated=authenticated, user_data=user_data, session=session)
     reverse = Reverse(made)
     judgement = reverse.may(known, PUBLISH, name) if name else reverse.judge(made.rules[0], known)
     for other, of_name, data in WORLDS:
-        same_user = (other.user.id, other.user.is_authenticated) == (who.user.id, who.user.is_authenticated)
-        if not same_user or (name and of_name != name):
+        if authenticated and other.user.is_authenticated is not who.user.is_authenticated:
+            continue
+        if other.user.id != who.user.id or (name and of_name != name):
             continue
         if (user_data and other.user.data is not who.user.data) or (session and other.strategy != who.strategy):
             continue

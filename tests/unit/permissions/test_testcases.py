@@ -43,6 +43,7 @@ cases:
     now: 5
     rule: x/*
     reason: no_rule
+    told: go away
 """
     made = load_cases(text, "cases.yml")
     assert made.rules == "../rules.yml"
@@ -61,6 +62,7 @@ cases:
     assert not case.data.is_absent
     assert case.data.value is None
     assert case.old_data == {"n": 1}
+    assert case.told == "go away"
     assert case.records == {"a": 1, "b": 3}
 
 

@@ -18,6 +18,8 @@ event:
   "news/*":
     subscribe: true
     publish: "user.data.role === 'editor' && data.length > 2"
+  "closed":
+    publish: {rule: "data === 'x'", reason: closed for today}
   "clock":
     publish: "now === 1714564800123"
   "mine/$userid":
@@ -44,6 +46,8 @@ def ran(case: str, rules: str = RULES) -> Outcome:
         "deny: event.subscribe, name: '*', user: egon, reason: not_provable",
         "allow: event.publish, name: clock, user: egon, now: 1714564800123",
         "deny: event.publish, name: clock, user: egon",
+        "deny: event.publish, name: closed, user: egon, data: y, told: closed for today",
+        "deny: event.publish, name: clock, user: egon, told: ''",
     ],
 )
 def test_a_case_that_is_right_passes(case: str) -> None:
@@ -59,6 +63,10 @@ def test_a_case_that_is_right_passes(case: str) -> None:
         (
             "deny: event.publish, name: news/a, user: nobody, reason: rule_false",
             "expected the reason rule_false, got rule_error (rule_error: cannot read 'role' of null)",
+        ),
+        (
+            "deny: event.publish, name: closed, user: bob, data: y, told: closed",
+            "expected to be told 'closed', got 'closed for today'",
         ),
         (
             "allow: event.subscribe, name: news/a, user: bob, rule: news/a",
@@ -147,6 +155,35 @@ def test_a_constant_is_seen_when_it_decides() -> None:
     for case in load_cases("cases: [{allow: event.publish, name: a, user: {id: a}}]", "c").cases:
         coverage.add(bench.run(case))
     assert (coverage.report().seen, coverage.report().total) == (1, 2)
+
+
+def test_the_sides_of_a_default_are_there_and_missing() -> None:
+    rule = "(data.x ?? data.y ?? false) === true"
+    assert missing(rule, "{x: true}") == [
+        "never denied",
+        "data.x always there",
+        "data.y never there",
+        "data.y always there",
+    ]
+    assert missing(rule, "{x: true}", "{x: false}", "{x: null, y: true}") == ["data.y always there"]
+    assert missing(rule, "{x: true}", "{y: true}", "{x: null, y: null}") == []
+    assert missing(rule, "{}", "{y: null}") == ["never allowed", "data.x never there", "data.y never there"]
+
+
+def test_a_wildcard_counts_for_the_rule_that_decided_and_not_for_its_parts() -> None:
+    text = """
+event:
+  "a/*": {subscribe: "user.id === 'x' || user.id === 'y'"}
+  "b/*": {subscribe: "name === 'b/x'"}
+"""
+    bench = Bench(text, "rules.yml")
+    coverage = Coverage(bench)
+    cases = "cases: [{deny: event.subscribe, names: ['a/*', 'b/*', 'c/*'], user: {id: z}}]"
+    for case in load_cases(cases, "c").cases:
+        coverage.add(bench.run(case))
+    report = coverage.report()
+    assert (report.seen, report.total) == (1, 8)
+    assert [gap.missing for gap in report.gaps if not gap.part] == ["never allowed", "never allowed", "never denied"]
 
 
 def test_more_cases_never_cover_less() -> None:

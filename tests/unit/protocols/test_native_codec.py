@@ -289,7 +289,7 @@ def test_a_hundred_thousand_crafted_ids_cost_what_any_others_cost() -> None:
     count, modulus = 100_000, 2**61 - 1
 
     def seconds(texts: list[bytes]) -> float:
-        start, kept = time.perf_counter(), {}
+        start, kept = time.thread_time(), {}
         for text in texts:
             try:
                 message = decode(text)
@@ -298,7 +298,7 @@ def test_a_hundred_thousand_crafted_ids_cost_what_any_others_cost() -> None:
             assert isinstance(message, messages.Cancel)
             kept[message.id] = None  # what a session does with an id
         assert len(kept) in {0, len(texts)}
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     plain = seconds([b'{"type":"cancel","id":"%d"}' % n for n in range(count)])
     crafted = seconds([b'{"type":"cancel","id":"%d"}' % (n * modulus) for n in range(count)])

@@ -261,12 +261,13 @@ def test_a_key_is_found_twice_exactly_when_it_is_there_twice(pairs: list[tuple[s
 
 
 def seconds(text: bytes) -> float:
+    """Of this thread alone, whatever else the machine is doing; the best of several."""
     best = math.inf
-    for _ in range(3):
-        start = time.perf_counter()
+    for _ in range(7):
+        start = time.thread_time()
         with contextlib.suppress(RemoteProtocolError):
             decode(text)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     return best
 
 
@@ -288,7 +289,7 @@ HARD: dict[str, Any] = {
 def test_cost_is_linear(make: Any) -> None:
     """Ten times the text may cost ten times as much, and noise; quadratic would be a hundred times."""
     small, large = make(4_000), make(40_000)
-    assert seconds(large) < 40 * seconds(small) + 0.01
+    assert seconds(large) < 40 * seconds(small) + 0.05
 
 
 # ---- another reader -------------------------------------------------------------------------------------

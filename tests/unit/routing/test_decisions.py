@@ -143,6 +143,18 @@ def test_the_book_is_bounded_in_bytes() -> None:
     assert len(world.book.recent(100)) == 2
 
 
+def test_one_noisy_session_does_not_push_out_the_others() -> None:
+    world = World(keep=100)
+    quiet = world.denied(who=Identity("default", "session-2", User("ann")))
+    noisy = [world.denied(f"news/{number}").id for number in range(1000)]
+    assert world.book.find(quiet.id) is not None
+    assert [entry.id for entry in world.book.recent(100)] == [*noisy[:-26:-1], quiet.id]
+    for number in range(200):
+        world.denied(who=Identity("default", f"other-{number}", User("x")))
+    assert len(world.book.recent(1000)) == 100
+    assert world.book._shelves[False]._of_session.keys() == {f"other-{number}" for number in range(100, 200)}
+
+
 def test_big_data_is_not_kept_and_that_is_said() -> None:
     world = World()
     told = world.tracer.find(world.denied(data=Payload("x" * MAX_DATA)).id)
