@@ -33,11 +33,26 @@ SHOWN = {
         "after the failure: anna answers",
         "a width of 10000 is not allowed: denied",
     ],
+    "token_server": [
+        "ann is logged in with a token of her own server",
+        "ann received: published over REST",
+        "ann may not publish: the token does not permit this action",
+        "seven seconds later: another token True, the same connection True",
+        "ann received: still here",
+        "the token she gave up is refused: {'error': 'revoked'}",
+    ],
     "webhook_login": [
         "alice is logged in; the service told the client {'greeting': 'Hello alice'}",
         "a wrong password is denied: {'error': 'wrong user name or password'}",
         "with the service down, logins are unavailable",
         "alice, who was logged in before, still receives: still here",
+    ],
+    "dashboard": [
+        *(f"{name} may not see pvt:L1: this is not your level" for name in ("vera", "dirk", "mona", "sven", "emil")),
+        *(
+            f"{name} (L{level}) sees: {{'level': 'L{level}', 'orders': 42}}"
+            for level, name in enumerate(("ceo", "vera", "dirk", "mona", "sven", "emil"), 1)
+        ),
     ],
     "rules_tested": [
         "0 warnings, 0 hints",

@@ -7,7 +7,6 @@ hierarchy and a secret, and nothing of the router but ``trio_router.tokens.trust
 from __future__ import annotations
 
 # ruff: noqa: SIM117 - nested blocks show who is inside of what
-
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
