@@ -54,7 +54,7 @@ class Access:
         self.rest: Rest | None = None
         if config.rest is not None:
             callers = Callers(self._apps.get, self.revocations, clock, plain_basic=config.rest.plain_basic)
-            issuer = f"{config.rest.url.rstrip('/') or _base(config.listen)}/v1/keys/tokens"
+            issuer = f"{(config.rest.url or _base(config.listen)).rstrip('/')}/v1/keys/tokens"
             self.rest = Rest(callers, self.revocations, issuer, clock.wall)
 
     def add(self, core: Core) -> None:

@@ -6,7 +6,6 @@ stored, and that those it reaches were sent away.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import click
 
 from trio_router.cli.administration import administration, token_option, url_option
 from trio_router.cli.output import config_option, json_option, line, safe_json
+from trio_router.clock import SystemClock
 from trio_router.config.schema import APP
 
 
@@ -45,7 +45,7 @@ def revoke(
     body: dict[str, Any] = {"kind": kind, "value": value, "app": app, "for_good": for_good}
     if kind == "before":
         try:
-            body |= {"value": "", "at": float(value) if value else time.time()}
+            body |= {"value": "", "at": float(value) if value else SystemClock().wall()}
         except ValueError:
             raise click.UsageError("before: VALUE is seconds since the epoch") from None
     elif not value:

@@ -12,7 +12,6 @@ import base64
 import logging
 import random
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
@@ -25,6 +24,7 @@ from trio_router.client.backoff import Backoff
 from trio_router.client.errors import ConnectFailed, ConnectionEnded, ConnectionLost, RequestRefused
 from trio_router.client.http import TIMEOUT, HttpFailed, HttpReply, post_json
 from trio_router.client.session import Session
+from trio_router.clock import SystemClock
 from trio_router.protocols import messages
 from trio_router.protocols.codes import LOGIN_UNAVAILABLE
 
@@ -265,7 +265,7 @@ def _number(held: _Held | None) -> int:
 
 def _life(token: str, expires: float) -> float:
     """How many seconds a fresh token is good for. By its own times where they can be read, since the clock here may be wrong."""
-    left = expires - time.time()
+    left = expires - SystemClock().wall()
     try:
         part = token.split(".")[1]
         claims = msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

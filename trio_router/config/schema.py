@@ -137,9 +137,9 @@ def _encryption_key(_: object, __: object, value: Secret | None) -> None:
         raise ValueError(f"must have at least {MIN_ENCRYPTION_KEY} characters")
 
 
-def _base_url(_: object, __: object, value: str) -> None:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or "@" in parts.netloc):
+def _base_url(_: object, __: object, value: str | None) -> None:
+    parts = urlsplit(value or "")
+    if value is not None and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or "@" in parts.netloc):
         raise ValueError("must be the http(s) URL clients reach this router at")
 
 
@@ -147,11 +147,11 @@ def _base_url(_: object, __: object, value: str) -> None:
 class RestSection:
     """The REST interface on the clients' port (``/v1``): access tokens and publishing. None: there is none.
 
-    ``url``: where clients reach this port, for the tokens' ``iss``; "" makes one of ``listen``. ``plain_basic`` accepts
+    ``url``: where clients reach this port, for the tokens' ``iss``; None makes one of ``listen``. ``plain_basic`` accepts
     the secret of a key without TLS from other machines too (unsafe).
     """
 
-    url: str = attrs.field(default="", validator=_base_url)
+    url: str | None = attrs.field(default=None, validator=_base_url)
     plain_basic: bool = False
 
 
