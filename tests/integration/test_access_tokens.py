@@ -13,8 +13,10 @@ import attrs
 import httpx
 import pytest
 import trio
+from click.testing import CliRunner, Result
 
 from tests.integration.conftest import Site, Start
+from trio_router.cli.main import cli
 from trio_router.client import ConnectionEnded, LoginDenied, RequestRefused, Rest, connect
 from trio_router.config.schema import APP
 from trio_router.grants import Grants
@@ -300,3 +302,25 @@ async def test_refresh_in_band(router: Tokens) -> None:
             await session.request(lambda request_id: messages.Refresh(request_id, foreign.text))
         await router.post("/v1/keys/tokens/revoke", {}, bearer=first.text)
         assert (await john.presence()).users == {"John": 1}
+
+
+async def test_revoke_from_the_command_line(router: Tokens, tmp_path: Path) -> None:
+    secret_file = tmp_path / "admin-token"
+    secret_file.touch(mode=0o600)
+    secret_file.write_text(router.site.admin_token)
+    where = ["--url", str(router.site.address.admin), "--token-file", str(secret_file)]
+
+    async def run(*arguments: str) -> Result:
+        return await trio.to_thread.run_sync(lambda: CliRunner().invoke(cli, ["revoke", *arguments, *where]))
+
+    token = await router.rest().generate_token("John")
+    async with connect(router.url, {"token": token.text}, reconnect=False) as john, john.subscribe("c") as feed:
+        done = await run("user", "John")
+        assert done.exit_code == 0
+        assert done.output.endswith("revoked; 1 sessions ended\n")
+        with trio.fail_after(5), pytest.raises(ConnectionEnded):
+            await anext(feed)
+    assert (await run("before")).exit_code == 0
+    assert (await run("before", "soon")).exit_code == 2
+    assert (await run("user")).exit_code == 2
+    assert (await run("user", "x" * 300)).exit_code == 1

@@ -145,6 +145,8 @@ def _listener_findings(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((("listen", "host"), "clients beyond this machine connect without TLS"))
     if any(ipaddress.ip_network(address).prefixlen == 0 for address in listen.trusted_proxies):
         found.append((("listen", "trusted_proxies"), "every client may claim any address"))
+    if config.rest is not None and config.rest.plain_basic:
+        found.append((("rest", "plain_basic"), "the secrets of app keys are accepted without TLS"))
     admin = config.admin
     if admin is None:
         return found

@@ -85,6 +85,7 @@ def test_rules_that_cannot_be_read_are_no_rules(folder: Path) -> None:
         ("listen: {host: 0.0.0.0}\n", "listen.host: clients beyond this machine connect without TLS"),
         ("listen: {host: '::'}\n", "listen.host: clients beyond this machine connect without TLS"),
         ("listen: {trusted_proxies: [0.0.0.0/0]}\n", "listen.trusted_proxies: every client may claim any address"),
+        ("rest: {plain_basic: true}\n", "rest.plain_basic: the secrets of app keys are accepted without TLS"),
         ("admin: {port: 1}\n", "admin: has no token: whoever reaches the port reads health and metrics"),
         (
             "admin: {port: 1, host: 192.0.2.1, token: '${T}'}\n",
