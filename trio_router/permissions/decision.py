@@ -7,7 +7,7 @@ rules included, is a denial with a reason of its own.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -59,6 +59,18 @@ class Reason(enum.Enum):
     TOKEN_NEEDED = "token_needed"  # noqa: S105 - a name that is opened by a trust-token, and none was given
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - the trust-token does not hold for this use
     NOT_OPEN = "not_open"  # publishing to a channel that this session has not opened
+
+
+BEFORE_RULES: Final = frozenset(Reason) - {
+    Reason.ALLOWED,
+    Reason.RULE_FALSE,
+    Reason.RULE_NOT_TRUE,
+    Reason.RULE_ERROR,
+    Reason.RECORDS_NEEDED,
+    Reason.NO_RULE,
+    Reason.NOT_PROVABLE,
+}
+"""Reasons that are found before any rule is asked: what rules say does not come into it."""
 
 
 @attrs.frozen

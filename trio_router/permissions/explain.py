@@ -17,7 +17,7 @@ import attrs
 from trio_router.identity import Identity
 from trio_router.names import InvalidName
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Action, Decision, Reason, RuleRef
+from trio_router.permissions.decision import BEFORE_RULES, Action, Decision, Reason, RuleRef
 from trio_router.permissions.index import Reach
 from trio_router.permissions.near import Near, near_misses
 from trio_router.permissions.parts import Step, Walk, capped
@@ -107,7 +107,7 @@ def explain(
         data is not ABSENT,
         rules.version,
     )
-    if decision.reason in (Reason.INVALID_NAME, Reason.RESERVED):
+    if decision.reason in BEFORE_RULES:
         return made
     if wildcard:
         made = _with_reach(made, rules, who, action, name, world, hidden)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
 import pytest
 
 from trio_router.clock import ManualClock
 from trio_router.errors import Refused
+from trio_router.grants import Grants
 from trio_router.identity import Identity, User
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
@@ -186,6 +188,18 @@ def test_a_decision_is_explained_by_the_rules_that_made_it() -> None:
     assert (told["agrees"], told["explained"]["allowed"]) == (True, False)
     assert told["explained"]["rule"]["pattern"] == "news/*"
     assert world.tracer.explain(EGON, Action.EVENT_PUBLISH, "news/x")["allowed"]
+
+
+def test_what_a_key_does_not_grant_is_explained_by_the_key_and_not_by_rules() -> None:
+    world = World()
+    who = attrs.evolve(EGON, key="k", grants=Grants.only(["rpc"]))
+    decision = world.denied("news/x", Payload({"n": 5}), who)
+    assert decision.reason is Reason.KEY_GRANT
+    told = world.tracer.find(decision.id)
+    assert told is not None
+    assert (told["agrees"], told["explained"]["reason"]) == (True, "key_grant")
+    assert not told["explained"].get("steps")
+    assert world.tracer.explain(who, Action.EVENT_SUBSCRIBE, "news/x")["reason"] == "key_grant"
 
 
 def test_rules_that_were_replaced_too_often_are_let_go() -> None:
