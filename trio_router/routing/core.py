@@ -110,6 +110,8 @@ class Core:
         same = (identity.app, identity.session_id, identity.user.id)
         if same != (session.identity.app, session.identity.session_id, session.identity.user.id):
             raise LocalProtocolError("another identity is another session")
+        if identity.key != session.identity.key:  # trust-tokens of the key before count no longer (T50)
+            drop_all(session.openings)
         session.identity = identity
         self._gained(session)
         return self._end(standing.losses(self.door, session))

@@ -10,7 +10,7 @@ from typing import Any
 
 from trio_router.identity import Identity
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Action, Ruleset
+from trio_router.permissions.decision import Action, Reason, Ruleset
 from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.redaction import Redaction
 from trio_router.permissions.ruleset import CompiledRules
@@ -77,9 +77,15 @@ class Tracer:
 def explain_at_door(
     rules: CompiledRules, who: Identity, action: Action, name: str, data: Payload, redaction: Redaction
 ) -> Explanation:
-    """What the door would say with these rules, and why: the spelling of the name and the key's grants count before any rule."""
+    """What the door would say with these rules, and why: the spelling of the name and the key's grants count before any rule.
+
+    A name of a kind is taken to be open to whoever has an app key: nobody knows here which trust-token will come.
+    """
     wildcard = is_pattern(name) and action is Action.EVENT_SUBSCRIBE
-    fault = spelling_fault(action, name, wildcards=wildcard) or beyond_grants(who, action, name)
+    fault = spelling_fault(action, name, wildcards=wildcard)
+    if fault is not None and fault.reason is Reason.RESERVED and (who.is_server or (who.key and not wildcard)):
+        fault = None
+    fault = fault or beyond_grants(who, action, name)
     return explain(rules, who, action, name, data, wildcard=wildcard, decision=fault, redaction=redaction)
 
 

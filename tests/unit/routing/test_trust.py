@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.unit.routing.world import Member, World, refused
@@ -11,10 +12,13 @@ from trio_router.grants import Grants
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action
+from trio_router.permissions.loader import load_rules
+from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.protocols.messages import Participant
 from trio_router.routing.core import Core
 from trio_router.routing.door import Door
+from trio_router.routing.tracing import explain_at_door
 from trio_router.routing.trust import TrustDesk
 from trio_router.secret import Secret
 from trio_router.session.expiry import Expiry
@@ -291,6 +295,27 @@ def test_new_rules_decide_over_what_tokens_opened() -> None:
     ]
     assert not member.session.openings
     assert not member.session.connections
+
+
+@pytest.mark.threat("T50")
+def test_what_tokens_of_one_key_opened_does_not_outlast_that_key() -> None:
+    world = TrustWorld()
+    member = world.enter()
+    world.subscribe(member, "pvt:x")
+    assert world.core.replace_identity(member.session, attrs.evolve(member.session.identity, expires_at=9e9)) == 0
+    assert world.core.replace_identity(member.session, attrs.evolve(member.session.identity, key="k2")) == 1
+    assert member.peer.of("revoked") == [("revoked", "subscribe", "pvt:x", codes.TOKEN_NEEDED, "")]
+    assert not member.session.openings
+
+
+def test_an_explanation_of_a_kind_name_asks_the_rules_where_a_token_could_open_it() -> None:
+    rules = load_rules('event:\n  "pvt:*":\n    subscribe: true\n', "rules.yml", clock=ManualClock())
+    redaction = Redaction.of([])
+    stranger = Identity("main", "s", User("u"))
+    holder, server = attrs.evolve(stranger, key="k1"), attrs.evolve(stranger, key="k1", is_server=True)
+    ask = functools.partial(explain_at_door, rules, data=ABSENT, redaction=redaction, action=Action.EVENT_SUBSCRIBE)
+    assert [ask(who=who, name="pvt:x").decision.allowed for who in (stranger, holder, server)] == [False, True, True]
+    assert not ask(who=holder, name="pvt:*").decision.allowed
 
 
 # ---- participants -------------------------------------------------------------------------------------------
