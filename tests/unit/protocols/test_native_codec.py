@@ -69,6 +69,7 @@ MINIMAL: list[tuple[dict[str, Any], messages.Message]] = [
     ({"type": "presence_query", "id": "1", "users": []}, messages.PresenceQuery("1", ())),
     ({"type": "presence_subscribe", "id": "1", "users": None}, messages.PresenceSubscribe("1")),
     ({"type": "presence_unsubscribe", "id": "1", "users": ["a"]}, messages.PresenceUnsubscribe("1", ("a",))),
+    ({"type": "refresh", "id": "1", "token": "t"}, messages.Refresh("1", "t")),
     ({"type": "ping"}, messages.Ping()),
     ({"type": "ping", "id": "p"}, messages.Ping("p")),
 ]
@@ -451,6 +452,7 @@ TOLD: list[tuple[messages.Reply, dict[str, Any]]] = [
             "text": "the rules do not allow this",
         },
     ),
+    (messages.Expiring(1_700_000_000.5), {"type": "expiring", "expires": 1_700_000_000.5}),
     (messages.Pong(), {"type": "pong"}),
     (messages.Pong("1"), {"type": "pong", "id": "1"}),
     (
