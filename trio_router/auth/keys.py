@@ -30,6 +30,7 @@ MAX_GRACE: Final = 365 * 86_400.0
 
 Slug = Literal["invalid", "exists", "unknown", "too_many"]
 
+
 class KeyRefused(RouterError):
     """A request about a key was not carried out; nothing has changed.
 

@@ -139,7 +139,9 @@ def _encryption_key(_: object, __: object, value: Secret | None) -> None:
 
 def _base_url(_: object, __: object, value: str | None) -> None:
     parts = urlsplit(value or "")
-    if value is not None and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or "@" in parts.netloc):
+    if value is not None and (
+        parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or "@" in parts.netloc
+    ):
         raise ValueError("must be the http(s) URL clients reach this router at")
 
 
