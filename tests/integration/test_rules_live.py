@@ -96,7 +96,7 @@ async def test_a_command_without_an_answer_says_so(start: Start) -> None:
 
         refused = await trio.to_thread.run_sync(ask, str(site.address.admin))
         assert refused.exit_code == 1
-        assert refused.output.endswith("trio-router: a valid token is required\n")
+        assert refused.output.endswith("trio-router: valid credentials are required\n")
         away = await trio.to_thread.run_sync(ask, "http://127.0.0.1:1")
         assert away.exit_code == 3
         assert "does not answer" in away.output
