@@ -9,6 +9,7 @@ from trio.testing import MockClock
 from trio_router.auth.keyring import RECHECK, KeyRing
 from trio_router.clock import ManualClock
 from trio_router.errors import StorageUnavailable
+from trio_router.grants import Grants
 from trio_router.secret import Secret
 from trio_router.storage.keys import KeyRecord
 from trio_router.storage.memorykeys import MemoryKeyStore
@@ -76,3 +77,21 @@ async def test_what_another_process_changed_is_noticed(nursery: trio.Nursery, au
     await store.remove("shop", "k1")
     await trio.sleep(RECHECK)
     assert keys.secrets("shop", "k1") == ()
+
+
+@pytest.mark.threat("T52")
+async def test_what_another_process_did_to_a_key_is_told_once(autojump_clock: MockClock) -> None:
+    store = MemoryKeyStore()
+    keys = ring(store)
+    told: list[tuple[str, KeyRecord | None]] = []
+    keys.listen("shop", lambda key_id, key: told.append((key_id, key)))
+    restricted = attrs.evolve(KEY, grants=Grants.only(["rpc"]))
+    await keys.add(KEY)
+    await keys.get("shop", "k1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keys.run)
+        for change in (restricted, attrs.evolve(restricted, disabled=True)):
+            await store.replace(change)
+            await trio.sleep(RECHECK * 2.5)
+        nursery.cancel_scope.cancel()
+    assert told == [("k1", restricted), ("k1", None)]
