@@ -54,6 +54,16 @@ SHOWN = {
             for level, name in enumerate(("ceo", "vera", "dirk", "mona", "sven", "emil"), 1)
         ),
     ],
+    "presence_room": [
+        "ada sees: ben (Ben F.) joined",
+        "in the room: Ada L., Ben F.",
+        "ada received: tea is ready",
+        "ben may not publish 42: denied",
+        "ada sees: ben (Ben F.) left",
+        "in the room: Ada L.\n",
+        "eve stays outside: you are not invited to this room",
+        "eve may not see who is there: not_open",
+    ],
     "rules_tested": [
         "0 warnings, 0 hints",
         "rules.yml: 39 of 39 outcomes seen (100.0 %)",
