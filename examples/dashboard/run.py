@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import trio
 
 from trio_router.client import Client, KeyAuth, RequestRefused, TokenEndpoint, connect
 from trio_router.client.http import post_json
-from trio_router.testing.process import router_process
+from trio_router.testing.process import free_port, router_process, service_process
 
 HERE = Path(__file__).parent
 EMPLOYEES = {"ceo": "L1", "vera": "L2", "dirk": "L3", "mona": "L4", "sven": "L5", "emil": "L6"}
@@ -24,11 +22,6 @@ EMPLOYEES = {"ceo": "L1", "vera": "L2", "dirk": "L3", "mona": "L4", "sven": "L5"
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 async def new_key(config: Path, environ: dict[str, str]) -> dict[str, str]:
@@ -47,28 +40,6 @@ async def new_key(config: Path, environ: dict[str, str]) -> dict[str, str]:
     ]
     done = await trio.run_process(command, env=os.environ | environ, capture_stdout=True)
     return json.loads(done.stdout)
-
-
-@asynccontextmanager
-async def auth_server(environ: dict[str, str]):
-    async with trio.open_nursery() as nursery:
-        command = [sys.executable, str(HERE / "auth_server.py")]
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, env=os.environ | environ, check=False, capture_stdout=True, capture_stderr=True,
-                task_status=task_status,
-            )
-        )  # fmt: skip
-        while True:  # until it answers
-            try:
-                await (await trio.open_tcp_stream("127.0.0.1", int(environ["PORT"]))).aclose()
-                break
-            except OSError:
-                await trio.sleep(0.05)
-        try:
-            yield f"http://127.0.0.1:{environ['PORT']}"
-        finally:
-            process.kill()
 
 
 async def endpoint(company: str, name: str, password: str, key: str) -> TokenEndpoint:
@@ -111,9 +82,13 @@ async def main() -> None:
             environ |= {"DASHBOARD_KEY": key, "DASHBOARD_SECRET": secret, "DASHBOARD_PASSWORD": password}
             environ |= {"PORT": str(port), "ROUTER_URL": router.url}
             source = connect(router.url, KeyAuth(key, secret))
-            async with auth_server(environ) as company, source as publisher, trio.open_nursery() as nursery:
+            async with (
+                service_process(HERE / "auth_server.py", environ) as service,
+                source as publisher,
+                trio.open_nursery() as nursery,
+            ):
                 for name in EMPLOYEES:
-                    tokens = await endpoint(company, name, password, key)
+                    tokens = await endpoint(service.url, name, password, key)
                     await nursery.start(partial(dashboard, router.url, tokens, name, key))
                 for level in EMPLOYEES.values():
                     await publisher.publish(f"pvt:{level}", {"level": level, "orders": 42})

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from trio_router.client import RequestRefused, TokenEndpoint, connect
-from trio_router.testing.process import router_process
+from trio_router.testing.process import free_port, router_process, service_process
 
 HERE = Path(__file__).parent
 ROOM = "prs:room/tea"
@@ -22,11 +20,6 @@ ROOM = "prs:room/tea"
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 async def new_key(config: Path, environ: dict[str, str]) -> dict[str, str]:
@@ -47,28 +40,6 @@ async def new_key(config: Path, environ: dict[str, str]) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
-@asynccontextmanager
-async def auth_server(environ: dict[str, str]):
-    async with trio.open_nursery() as nursery:
-        command = [sys.executable, str(HERE / "auth_server.py")]
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, env=os.environ | environ, check=False, capture_stdout=True, capture_stderr=True,
-                task_status=task_status,
-            )
-        )  # fmt: skip
-        while True:  # until it answers
-            try:
-                await (await trio.open_tcp_stream("127.0.0.1", int(environ["PORT"]))).aclose()
-                break
-            except OSError:
-                await trio.sleep(0.05)
-        try:
-            yield f"http://127.0.0.1:{environ['PORT']}"
-        finally:
-            process.kill()
-
-
 async def main() -> None:
     environ = {"ROOMS_STORAGE_KEY": secrets.token_urlsafe(32), "PORT": str(free_port())}
     with tempfile.TemporaryDirectory() as folder:
@@ -77,8 +48,11 @@ async def main() -> None:
         Path(folder, "rules.yml").write_text((HERE / "rules.yml").read_text())
         made = await new_key(config, environ)
         environ |= {"ROOMS_KEY": made["key"], "ROOMS_SECRET": made["secret"]}
-        async with router_process(config, environ=environ) as router, auth_server(environ) as server:
-            await show(router.url, server, made["key"])
+        async with (
+            router_process(config, environ=environ) as router,
+            service_process(HERE / "auth_server.py", environ) as service,
+        ):
+            await show(router.url, service.url, made["key"])
     say("router stopped")
 
 

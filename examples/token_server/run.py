@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from trio_router.client import LoginDenied, RequestRefused, Rest, TokenAuth, connect
-from trio_router.testing.process import router_process
+from trio_router.testing.process import free_port, router_process, service_process
 
 HERE = Path(__file__).parent
 
@@ -24,38 +21,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def make_key(config: Path) -> str:
     """``<app>.<key id>:<secret>``, as ``trio-router keys create`` prints it this once."""
     command = [sys.executable, "-m", "trio_router", "keys", "create", "--json", "--config", str(config)]
     made = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return f"{made['key']}:{made['secret']}"
-
-
-@asynccontextmanager
-async def token_server(environ: dict[str, str]):
-    async with trio.open_nursery() as nursery:
-        command = [sys.executable, str(HERE / "server.py")]
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, env=os.environ | environ, check=False, capture_stdout=True, capture_stderr=True,
-                task_status=task_status,
-            )
-        )  # fmt: skip
-        while True:  # until it answers
-            try:
-                await (await trio.open_tcp_stream("127.0.0.1", int(environ["PORT"]))).aclose()
-                break
-            except OSError:
-                await trio.sleep(0.05)
-        try:
-            yield f"http://127.0.0.1:{environ['PORT']}"
-        finally:
-            process.kill()
 
 
 async def main() -> None:
@@ -70,8 +40,8 @@ async def main() -> None:
             say(f"router listening on {router.url}")
             http = router.url.replace("ws://", "http://").rstrip("/")
             environ = {"ROUTER": http, "APP_KEY": key, "PORT": str(free_port())}
-            async with token_server(environ) as server:
-                await show(router.url, http, server)
+            async with service_process(HERE / "server.py", environ) as service:
+                await show(router.url, http, service.url)
     say("router stopped")
 
 

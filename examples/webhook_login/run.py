@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
-import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from trio_router.client import LoginDenied, LoginUnavailable, connect
-from trio_router.testing.process import router_process
+from trio_router.testing.process import free_port, router_process, service_process
 
 HERE = Path(__file__).parent
 
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@asynccontextmanager
-async def service(environ: dict[str, str]):
-    async with trio.open_nursery() as nursery:
-        command = [sys.executable, str(HERE / "service.py")]
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, env=os.environ | environ, check=False, capture_stdout=True, capture_stderr=True,
-                task_status=task_status,
-            )
-        )  # fmt: skip
-        while True:  # until it answers
-            try:
-                await (await trio.open_tcp_stream("127.0.0.1", int(environ["PORT"]))).aclose()
-                break
-            except OSError:
-                await trio.sleep(0.05)
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 async def main() -> None:
@@ -62,12 +31,15 @@ async def main() -> None:
         text = (HERE / "config.yml").read_text().replace(":5000/", f":{port}/").replace("port: 7000", "port: 0")
         config.write_text(text)
         Path(folder, "rules.yml").write_text((HERE / "rules.yml").read_text())
-        async with service(environ) as process, router_process(config, environ=environ) as router:
+        async with (
+            service_process(HERE / "service.py", environ) as service,
+            router_process(config, environ=environ) as router,
+        ):
             say(f"router listening on {router.url}")
             async with connect(router.url, login) as alice, alice.subscribe("news/tea") as events:
                 say(f"{alice.user_id} is logged in; the service told the client {alice.client_data}")
                 await refused(router.url, login | {"password": "wrong"})
-                process.kill()
+                service.process.kill()
                 await refused(router.url, login | {"username": "bob"})
                 await alice.publish("news/tea", "still here")
                 say(f"alice, who was logged in before, still receives: {(await anext(events)).data}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +97,65 @@ async def router_process(
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
+
+
+@attrs.define(eq=False)
+class ServiceProcess:
+    """A running service: a program of its own that listens on ``port`` of loopback."""
+
+    port: int
+    process: trio.Process
+
+    @property
+    def url(self) -> str:
+        """Its HTTP URL, without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def service_process(script: Path | str, environ: Mapping[str, str]) -> AsyncIterator[ServiceProcess]:
+    """A Python program that serves on the port ``environ["PORT"]``, from its first answer to the block's end.
+
+    ``environ`` is added to this process's environment. What the program writes is read and dropped.
+
+    Raises:
+        trio.TooSlowError: nothing answered on that port within ``START_TIMEOUT`` seconds.
+    """
+    port = int(environ["PORT"])
+    async with trio.open_nursery() as nursery:
+        run = partial(
+            trio.run_process,
+            [sys.executable, str(script)],
+            env={**os.environ, **environ},
+            check=False,
+            capture_stdout=True,
+            capture_stderr=True,
+        )
+        process: trio.Process = await nursery.start(run)
+        try:
+            with trio.fail_after(START_TIMEOUT):
+                await _answers(port)
+            yield ServiceProcess(port, process)
+        finally:
+            process.kill()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _answers(port: int) -> None:
+    """Returns as soon as somebody listens on ``port``."""
+    while True:
+        try:
+            await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+        except OSError:
+            await trio.sleep(0.05)
+        else:
+            return
 
 
 async def _run(command: list[str], environ: dict[str, str], *, task_status: trio.TaskStatus[trio.Process]) -> None:
