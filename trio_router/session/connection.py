@@ -1,6 +1,6 @@
 """A logged-in session: what it sends goes to the core, what the core tells it goes to the client.
 
-It owns one reader loop and a table from message class to verb; it decides nothing itself. As ``routing.peer.Peer`` it
+It owns a table from message class to verb; it decides nothing itself. The link gives it one message at a time. As ``routing.peer.Peer`` it
 encodes what it is told and queues it, without waiting.
 
 The rule that keeps it honest: a callback of the core never raises. What goes wrong while something is encoded for this
@@ -9,7 +9,7 @@ session ends this session, not the one in whose turn it happened (T09).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import structlog
@@ -32,9 +32,6 @@ from trio_router.session.link import Link
 from trio_router.session.renewal import Renewal
 from trio_router.session.wire import Wire
 from trio_router.storage.records import RecordStore
-
-TURN: Final = 32
-"""Messages of one session before the other tasks certainly get a turn."""
 
 RECORDS_TIMEOUT: Final = 5.0
 """Seconds that one load of the records a rule needs may take; then the request fails."""
@@ -88,20 +85,21 @@ class Connection:
         self._session = self._core.attach(self._identity, self)
         try:
             self._renewal.watch(self._identity.expires_at)
-            handled = 0
-            while True:
-                frame = await self._link.receive()
-                await self._go_on()
-                message = self._read(frame)
-                if isinstance(message, messages.Refresh):
-                    await self._refresh(message)
-                elif message is not None and (needed := self._perform(message)) is not None:
-                    await self._perform_with_records(message, needed)
-                handled += 1
-                if handled % TURN == 0:
-                    await trio.lowlevel.checkpoint()
+            await self._link.serve(self._take)
         finally:
             self._core.detach(self._session)
+
+    def _take(self, frame: str | bytes) -> Awaitable[None] | None:
+        """One message of the client. What it asks for is done when this returns, or when what it returns has been awaited."""
+        if self._ending.code is not None:
+            return self._go_on()
+        message = self._read(frame)
+        if message is None:
+            return None
+        if isinstance(message, messages.Refresh):
+            return self._refresh(message)
+        needed = self._perform(message)
+        return None if needed is None else self._perform_with_records(message, needed)
 
     async def _go_on(self) -> None:
         """Returns unless the session was ended meanwhile: it may be out of the core already."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, Protocol
 
 import attrs
 
 from trio_router.protocols.codes import CloseCode
+
+Take = Callable[[str | bytes], Awaitable[None] | None]
+"""What a live session does with one whole message, at once; what cannot be done at once is returned, to be awaited."""
 
 
 class LinkClosed(Exception):
@@ -54,6 +57,14 @@ class Link(Protocol):
     async def receive(self) -> str | bytes:
         """The next whole message: text or binary. Raises ``LinkClosed``."""
 
+    async def serve(self, take: Take) -> NoReturn:
+        """Give each whole message to ``take``, in order, until the link ends: then raise ``LinkClosed``.
+
+        If ``take`` returns an awaitable, that is awaited in this task before the next message of this link is given; no other link
+        waits for it. What ``take`` raises is raised from here. ``take`` may be called in any task, but never while another
+        call of it, or what it returned, is under way.
+        """
+
     def set_message_limit(self, size: int) -> None:
         """A message of more than ``size`` bytes ends the connection with close code 1009."""
 
@@ -66,3 +77,11 @@ class Link(Protocol):
 
     async def close(self, code: CloseCode, reason: str = "") -> None:
         """Flush what is queued, send a close frame, wait briefly for the peer's, drop the socket. Bounded in time; never raises but ``Cancelled``."""
+
+
+async def serve_in_turn(receive: Callable[[], Awaitable[str | bytes]], take: Take) -> NoReturn:
+    """:meth:`Link.serve` for a link that can only ``receive``, which must let other tasks run each time."""
+    while True:
+        pause = take(await receive())
+        if pause is not None:
+            await pause

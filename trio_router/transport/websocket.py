@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import attrs
 import trio
@@ -20,7 +20,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from trio_router.limits import Limits
 from trio_router.protocols.codes import CLOSES, INVALID_DATA, NORMAL, PROTOCOL_ERROR, SLOW, CloseCode
-from trio_router.session.link import LinkClosed, Upgrade
+from trio_router.session.link import LinkClosed, Take, Upgrade, serve_in_turn
 from trio_router.transport.guard import FrameGuard
 from trio_router.transport.stream import OutboxStream
 
@@ -191,6 +191,9 @@ class WebSocketLink:
         elif not self._outbox.sealed and code in {PROTOCOL_ERROR.number, INVALID_DATA.number}:
             self._ours = CLOSES[code]  # found by trio-websocket, which closes without a word
         raise LinkClosed(None if self._ours is not None or code == _ABNORMAL else code, self._ours)
+
+    async def serve(self, take: Take) -> NoReturn:
+        await serve_in_turn(self.receive, take)
 
     def set_message_limit(self, size: int) -> None:
         self._guard.message_size = size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import pytest
@@ -21,7 +21,7 @@ from trio_router.metrics import Metrics
 from trio_router.protocols.codes import CloseCode
 from trio_router.routing.core import Core
 from trio_router.routing.door import Door
-from trio_router.session.link import LinkClosed, Upgrade
+from trio_router.session.link import LinkClosed, Take, Upgrade, serve_in_turn
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.records import RecordStore
@@ -48,6 +48,9 @@ class MemoryLink:
         if isinstance(item, LinkClosed):
             raise item
         return item
+
+    async def serve(self, take: Take) -> NoReturn:
+        await serve_in_turn(self.receive, take)
 
     def set_message_limit(self, size: int) -> None:
         self.limit = size
