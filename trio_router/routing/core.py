@@ -65,6 +65,7 @@ class Core:
         self.rpc = Rpc(timers, limits, metrics)
         self.presence = Presence(door, limits)
         self._sessions: dict[str, Session] = {}
+        self._unseen: set[Session] = set()  # those that presence does not know
         self._reconsideration: Reconsideration | None = None
 
     def replace_limits(self, limits: Limits) -> None:
@@ -78,14 +79,20 @@ class Core:
         """The attached sessions by their id; a live view."""
         return MappingProxyType(self._sessions)
 
-    def attach(self, identity: Identity, peer: Peer) -> Session:
-        """Let a logged-in session take part. Those who watch its user are told."""
+    def attach(self, identity: Identity, peer: Peer, *, present: bool = True) -> Session:
+        """Let a logged-in session take part. Those who watch its user are told.
+
+        ``present``: without it the session is not seen in presence, as one that lasts for a single request should not.
+        """
         if identity.app != self.app:
             raise LocalProtocolError(f"a session of app {identity.app!r} does not belong to app {self.app!r}")
         if identity.session_id in self._sessions:
             raise LocalProtocolError("this session id is attached already")
         session = self._sessions[identity.session_id] = Session(identity, peer)
-        self.presence.join(session)
+        if present:
+            self.presence.join(session)
+        else:
+            self._unseen.add(session)
         return session
 
     def detach(self, session: Session) -> None:
@@ -102,7 +109,11 @@ class Core:
         for channel in channels:
             self.participants.leave(session, channel)
         self.rpc.leave(session)
-        self.presence.leave(session)
+        if session in self._unseen:
+            self._unseen.remove(session)
+            self.presence.forget(session)
+        else:
+            self.presence.leave(session)
 
     def replace_identity(self, session: Session, identity: Identity) -> int:
         """Go on with new rights of the same user; returns how many standing ones ended, as in :meth:`reconsider`."""

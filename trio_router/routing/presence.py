@@ -51,14 +51,18 @@ class Presence:
 
     def leave(self, session: Session) -> None:
         """A session that joined has gone: its watches end, the others are told."""
-        self._forget(session, list(session.watches))
-        self._everybody.pop(session, None)
-        session.everybody = False
+        self.forget(session)
         user = session.identity.user.id
         count = self._counts.pop(user) - 1
         if count:
             self._counts[user] = count
         self._announce(user, "left", count)
+
+    def forget(self, session: Session) -> None:
+        """End the watches of a session."""
+        self._forget(session, list(session.watches))
+        self._everybody.pop(session, None)
+        session.everybody = False
 
     # ---- asking ---------------------------------------------------------------------------------------------
 

@@ -54,6 +54,23 @@ def test_joining_and_leaving_is_told_with_the_number_of_sessions() -> None:
     ]
 
 
+def test_a_session_that_is_not_to_be_seen_takes_part_and_nobody_sees_it() -> None:
+    world = World()
+    anna = world.join("anna")
+    world.core.presence_subscribe(anna.session, None)
+    peer = RecordingPeer()
+    ben = world.core.attach(Identity("main", new_session_id(), User("ben")), peer, present=False)
+    assert world.core.presence_query(ben, None) == ({"anna": 1}, ())
+    world.core.presence_subscribe(ben, ["anna"])
+    world.join("anna")
+    assert peer.told == [("presence", "anna", "joined", 2)]
+    world.core.detach(ben)
+    world.core.detach(ben)
+    world.join("anna")
+    assert len(peer.told) == 1
+    assert [told for told in anna.told if told[1] == "ben"] == []
+
+
 def test_a_watcher_is_told_about_other_sessions_of_its_own_user() -> None:
     world = World()
     anna = world.join("anna")
