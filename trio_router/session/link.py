@@ -30,7 +30,7 @@ class LinkClosed(Exception):
 class Upgrade:
     """The accepted upgrade request: header names in lower case. ``subprotocol`` is the one chosen, or None.
 
-    ``secure``: it came over this router's own TLS; a proxy's word for it does not count.
+    ``protocol`` is what is spoken at its path. ``secure``: it came over this router's own TLS; a proxy's word for it does not count.
     """
 
     remote_address: str
@@ -40,6 +40,7 @@ class Upgrade:
     subprotocols: tuple[str, ...] = attrs.field(repr=False)
     subprotocol: str | None = None
     secure: bool = False
+    protocol: str = "native"
 
 
 class Link(Protocol):

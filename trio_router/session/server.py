@@ -1,7 +1,7 @@
 """Serves sessions: every accepted link becomes one, from its greeting to its close frame.
 
-It owns the list of open sessions, their end and the drain. It knows links, not sockets; whoever accepts connections calls
-:meth:`SessionServer.serve` for each.
+It owns the list of open sessions, their end and the drain, the same for all protocols; what is said in a session is its
+protocol's. It knows links, not sockets; whoever accepts connections calls :meth:`SessionServer.serve` for each.
 
 The rule that keeps it honest: whatever happens inside a session, ``serve`` ends with the link closed by one code, and raises
 nothing but ``Cancelled`` (T09).
@@ -10,7 +10,7 @@ nothing but ``Cancelled`` (T09).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -23,25 +23,21 @@ from trio_router.clock import Clock
 from trio_router.identity import Identity, new_session_id
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
-from trio_router.protocols import codes, messages
+from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
-from trio_router.protocols.native.machine import ServerMachine
 from trio_router.routing.core import Core
 from trio_router.routing.peer import Timers
-from trio_router.session.connection import Connection
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.expiry import Expiry
 from trio_router.session.firewall import contain
-from trio_router.session.keepalive import Keepalive
 from trio_router.session.link import Link, LinkClosed
-from trio_router.session.quarantine import Admitted, Quarantine
-from trio_router.session.renewal import Renewal
+from trio_router.session.native import NativeProtocol
+from trio_router.session.protocol import NATIVE, Conversation, Host, Seat, SessionProtocol
 from trio_router.session.turns import Turns
-from trio_router.session.wire import NativeWire, Wire
 from trio_router.storage.records import RecordStore
 
-SAID_FIRST: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
-"""Closes below 4000 that are announced by a ``Closing`` message, as all of ours from 4000 on are."""
+SENT_AWAY: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
+"""Closes after which clients are told when to come back."""
 
 RETRY_AFTER: Final = 1.0
 """Seconds after which clients sent away by a drain or an overload may come back, at the earliest."""
@@ -64,6 +60,7 @@ class SessionServer:
 
     ``timers`` must be running. ``revoked`` says whether a login was revoked since it was accepted. ``jitter`` gives a number
     in [0, 1): it spreads the drain. ``records`` are loaded for rules that need them; without, such a request fails.
+    ``protocols`` are those that links may speak, by what their ``Upgrade.protocol`` says; the native one by default.
     """
 
     def __init__(
@@ -80,20 +77,27 @@ class SessionServer:
         revoked: Callable[[Identity], bool] = lambda _: False,
         jitter: Callable[[], float] = random.random,
         records: RecordStore | None = None,
+        protocols: Mapping[str, SessionProtocol] | None = None,
     ) -> None:
         self._revoked = revoked
         self.chain = chain
         self.limits = limits
-        self._app = app
-        self._core = core
         self._metrics = metrics
-        self._clock = clock
         self._timers = timers
-        self._expiry = Expiry(timers, clock)
         self._log = log
         self._jitter = jitter
-        self._records = records
         self._turns = Turns()
+        self._protocols = protocols or {NATIVE: NativeProtocol()}
+        self._host = Host(
+            app=app,
+            core=core,
+            metrics=metrics,
+            clock=clock,
+            timers=timers,
+            expiry=Expiry(timers, clock),
+            turns=self._turns,
+            records=records,
+        )
         self._open: dict[str, Ending] = {}
         self._waiting = 0  # sessions in quarantine
         self._draining = False
@@ -119,13 +123,28 @@ class SessionServer:
         ending = self._open[session_id] = Ending()
         if len(self._open) == 1:
             self._empty = trio.Event()
-        wire: Wire = NativeWire(self.limits)
+        seat = Seat(
+            host=self._host,
+            link=link,
+            session_id=session_id,
+            ending=ending,
+            log=log,
+            chain=lambda: self.chain,
+            limits=lambda: self.limits,
+        )
+        conversation: Conversation | None = None
+
+        async def live() -> _End:
+            nonlocal conversation
+            conversation = self._protocols[link.upgrade.protocol].begin(seat)
+            return await self._live(seat, conversation)
+
         try:
             failed = _End(codes.INTERNAL)
-            end = await contain(
-                lambda: self._live(link, session_id, ending, wire, log), log, event="session_failed", otherwise=failed
+            end = await contain(live, log, event="session_failed", otherwise=failed)
+            await contain(
+                lambda: self._close(link, end, ending, conversation), log, event="close_failed", otherwise=None
             )
-            await contain(lambda: self._close(link, end, ending, wire), log, event="close_failed", otherwise=None)
             slug = end.code.slug if end.code is not None else "lost" if end.peer is None else "peer"
             self._metrics.closes.labels(slug).inc()
             log.info("session_closed", reason=slug, peer_code=None if end.peer is None else int(end.peer))
@@ -134,110 +153,57 @@ class SessionServer:
             if not self._open:
                 self._empty.set()
 
-    async def _live(
-        self, link: Link, session_id: str, ending: Ending, wire: Wire, log: structlog.stdlib.BoundLogger
-    ) -> _End:
+    async def _live(self, seat: Seat, conversation: Conversation) -> _End:
+        ending = seat.ending
         try:
             with ending.scope:
-                link.on_slow = partial(ending.end, codes.SLOW)
+                seat.link.on_slow = partial(ending.end, codes.SLOW)
                 if self._draining:
                     self._end_softly(ending)
-                machine = ServerMachine()
-                admitted = await self._quarantine(link, session_id, wire, machine)
-                await self._connected(link, admitted, ending, wire, machine, log)
+                identity = await self._quarantine(conversation)
+                await self._connected(conversation, identity)
         except SessionEnd as end:
             return _End(end.code)
         except LinkClosed as closed:
             return _End(closed.ours, closed.code)
         return _End(ending.code)
 
-    async def _quarantine(self, link: Link, session_id: str, wire: Wire, machine: ServerMachine) -> Admitted:
+    async def _quarantine(self, conversation: Conversation) -> Identity:
         if self._waiting >= self.limits.unauthenticated_connections:
             self._metrics.refused_connections.labels("quarantine").inc()
             raise SessionEnd(codes.OVERLOADED)
-        quarantine = Quarantine(
-            link,
-            session_id,
-            app=self._app,
-            wire=wire,
-            chain=self.chain,
-            machine=machine,
-            limits=self.limits,
-            metrics=self._metrics,
-            turns=self._turns,
-        )
         gauge = self._metrics.connections.labels("quarantine")
         self._waiting += 1
         gauge.inc()
         try:
-            return await quarantine.admit()
+            return await conversation.admit()
         finally:
             self._waiting -= 1
             gauge.dec()
 
-    async def _connected(
-        self,
-        link: Link,
-        admitted: Admitted,
-        ending: Ending,
-        wire: Wire,
-        machine: ServerMachine,
-        log: structlog.stdlib.BoundLogger,
-    ) -> None:
-        limits = self.limits
-        renewal = Renewal(
-            chain=lambda: self.chain,
-            expiry=self._expiry,
-            clock=self._clock,
-            grace=limits.expiry_grace,
-            warn=lambda expires: connection.warn(expires),  # noqa: PLW0108 - it does not exist yet
-            end=lambda: ending.end(codes.SESSION_EXPIRED),
-        )
-        connection = Connection(
-            link,
-            admitted.identity,
-            core=self._core,
-            wire=wire,
-            machine=machine,
-            ending=ending,
-            renewal=renewal,
-            limits=limits,
-            metrics=self._metrics,
-            log=log,
-            records=self._records,
-        )
-        keepalive = Keepalive(
-            link,
-            self._timers,
-            ping_interval=limits.ping_interval,
-            pong_timeout=limits.pong_timeout,
-            dead=lambda: ending.end(codes.PING_TIMEOUT),
-        )
+    async def _connected(self, conversation: Conversation, identity: Identity) -> None:
+        if self._revoked(identity):  # between its acceptance and its place among the sessions (T52)
+            raise SessionEnd(codes.REVOKED)
         gauge = self._metrics.connections.labels("live")
         gauge.inc()
         try:
-            keepalive.start()
-            if self._revoked(admitted.identity):  # between its acceptance and its place among the sessions (T52)
-                raise SessionEnd(codes.REVOKED)
-            await connection.run(admitted.welcome)
+            await conversation.live(identity)
         finally:
             gauge.dec()
-            keepalive.stop()
-            renewal.stop()
 
-    async def _close(self, link: Link, end: _End, ending: Ending, wire: Wire) -> None:
+    async def _close(self, link: Link, end: _End, ending: Ending, conversation: Conversation | None) -> None:
         await self._turns.take()
         code = end.code or codes.NORMAL
         retry_after = self._retry_after(code) if ending.retry_after is None else ending.retry_after
-        if code.number >= 4000 or code.number in SAID_FIRST:
-            milliseconds = None if retry_after is None else round(retry_after * 1000)
-            link.send(wire.frame(messages.Closing(code.number, milliseconds)))
+        last = None if conversation is None else conversation.farewell(code, retry_after)
+        if last is not None:
+            link.send(last)
         reason = code.text if retry_after is None else f"{code.text}; try again in {retry_after:.1f} s"
         await link.close(code, reason)
 
     def _retry_after(self, code: CloseCode) -> float | None:
         """Advice that differs from client to client, so that those sent away together do not come back together (T14)."""
-        if code.number not in SAID_FIRST:
+        if code.number not in SENT_AWAY:
             return None
         return RETRY_AFTER + self._jitter() * self.limits.drain_window
 
