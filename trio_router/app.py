@@ -30,13 +30,14 @@ from trio_router.config.reload import ReloadPlan, plan_reload
 from trio_router.config.schema import APP, Config
 from trio_router.errors import ProblemsError
 from trio_router.http.admin import admin_app
+from trio_router.http.api import Api, Settings
 from trio_router.http.apps import AppSide, app_routes
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
 from trio_router.http.revocations import revocation_routes
 from trio_router.http.rules import rule_routes
-from trio_router.http.serve import HttpServer
+from trio_router.http.serve import REQUEST_TIMEOUT, HttpServer
 from trio_router.listening import authority, cannot_bind, open_sockets, policy_of, port_of
 from trio_router.metrics import Metrics
 from trio_router.permissions.redaction import Redaction
@@ -51,6 +52,9 @@ from trio_router.transport.listener import Listener
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds the stores and the outbound client have to let go at the end."""
+
+READING: Final = 10.0
+"""Seconds a client has to send the body of a request of the HTTP API, whose own time begins afterwards."""
 
 Reread = Callable[[], Config]
 
@@ -95,7 +99,6 @@ class Router:
         self._draining = False
         self._listeners: tuple[Listener, ...] = ()
         self._access = Access(config, self._clock, keys=self._stores.keys, store=self._stores.revocations)
-        self._public = HttpServer(public_app(self, self._access.rest), config.limits)
 
         rules = self._read_rules(config)
         redaction = Redaction.of(config.decisions.redact)
@@ -120,6 +123,11 @@ class Router:
         self._paths = {space.path: space for space in self._spaces.values()}
         self._first = self._spaces[APP]
         self._tracer = Tracer(APP, self._first.door, book, redaction)
+        api = self._make_api(config)
+        timeout = REQUEST_TIMEOUT if config.http_api is None else config.http_api.request_timeout + READING
+        self._public = HttpServer(
+            public_app(self, self._access.rest, api), config.limits, request_timeout=max(REQUEST_TIMEOUT, timeout)
+        )
         self._note_rules()
         self._unsafe = self._judged(config, rules)
 
@@ -315,6 +323,18 @@ class Router:
     def _judged(self, config: Config, rules: Mapping[str, AppRules]) -> tuple[str, ...]:
         """What is unsafe, for administrators."""
         return tuple(str(problem) for problem in unsafe(config, {name: both.rules for name, both in rules.items()}))
+
+    def _make_api(self, config: Config) -> Api | None:
+        section = config.http_api
+        if section is None:
+            return None
+        return Api(
+            [space.http_api(section) for space in self._spaces.values()],
+            Settings(section.allow_auth_data, section.request_timeout, section.messages),
+            origins=lambda: self._policy.origins,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
 
     # ---- decisions --------------------------------------------------------------------------------------------
 

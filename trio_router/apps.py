@@ -27,8 +27,9 @@ from trio_router.auth.services import Services
 from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock
 from trio_router.config.check import read_rules, read_shadow_rules
-from trio_router.config.schema import LoginStep, Space
+from trio_router.config.schema import HttpApi, LoginStep, Space
 from trio_router.errors import StorageUnavailable
+from trio_router.http.api import ApiApp
 from trio_router.metrics import Metrics
 from trio_router.permissions.decision import Ruleset
 from trio_router.permissions.records import MAX_ROUNDS
@@ -143,6 +144,12 @@ class AppSpace:
     async def prepare(self) -> None:
         """Make its strategies ready. Raises ``ProblemsError``."""
         await _prepare(self._strategies)
+
+    def http_api(self, section: HttpApi) -> ApiApp:
+        """What the HTTP API needs of it."""
+        shared = self._shared
+        path, auth_path = section.paths(self._space)
+        return ApiApp(path, auth_path, self.core, self.sessions, shared.access.revoked, shared.records)
 
     # ---- administration ---------------------------------------------------------------------------------------
 

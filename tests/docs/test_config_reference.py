@@ -11,7 +11,19 @@ import pytest
 
 from trio_router.config.load import NOT_KEYS, load_text
 from trio_router.config.reload import LIVE
-from trio_router.config.schema import Admin, App, Config, Decisions, Listen, Log, LoginStep, RestSection, Storage, Tls
+from trio_router.config.schema import (
+    Admin,
+    App,
+    Config,
+    Decisions,
+    HttpApi,
+    Listen,
+    Log,
+    LoginStep,
+    RestSection,
+    Storage,
+    Tls,
+)
 from trio_router.limits import Limits
 from trio_router.secret import Secret
 
@@ -24,6 +36,7 @@ SECTIONS: dict[str, type] = {
     "listen.tls": Tls,
     "admin": Admin,
     "rest": RestSection,
+    "http_api": HttpApi,
     "storage": Storage,
     "log": Log,
     "decisions": Decisions,

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import attrs
 
 from trio_router.grants import Grants
-from trio_router.identity import User
+from trio_router.identity import Identity, User
 from trio_router.scope import Scope
 
 INTERFACE_VERSION: Final = 1
@@ -64,6 +64,23 @@ class Accepted:
     grants: Grants | None = None
     is_server: bool = False
     scope: Scope | None = None
+
+    def identity(self, request: LoginRequest, strategy: str) -> Identity:
+        """Who that makes the session of ``request``; ``strategy`` is the name of the one that answered."""
+        return Identity(
+            app=request.app,
+            session_id=request.session_id,
+            user=self.user,
+            strategy=strategy,
+            remote_address=request.remote_address,
+            expires_at=self.expires_at,
+            key=self.key,
+            grants=self.grants,
+            is_server=self.is_server,
+            token_id=self.token_id,
+            issued_at=self.issued_at,
+            scope=self.scope,
+        )
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ refused whole: an empty, broken or unreadable one never becomes defaults (T31).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ from trio_router.limits import Limits
 MAX_SIZE: Final = 4 * 1024 * 1024
 
 Strategies = Callable[[str], StrategyType]
+
+_ROUTE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source"})}
 MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace"})
@@ -139,8 +142,33 @@ def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
             found.append(
                 ((*space.at, "limits", "message_size"), "is larger than that of the top level, which frames obey")
             )
+    found += _http_api_contradictions(config)
     if config.admin and config.admin.port and config.admin.port == config.listen.port:
         found.append((("admin", "port"), "is the clients' port too: administration has a listener of its own"))
+    return found
+
+
+def _http_api_contradictions(config: Config) -> list[tuple[FieldPath, str]]:
+    """Paths of the HTTP API that are something else's too, or that no route can have."""
+    api = config.http_api
+    if api is None:
+        return []
+    found: list[tuple[FieldPath, str]] = []
+    taken: dict[str, str] = {"/health": "of the health check"}
+    for space in config.spaces():
+        for field, path in zip(("path", "auth_path"), api.paths(space), strict=True):
+            if path is None:
+                continue
+            if not _ROUTE.fullmatch(path):
+                problem = f"{path} cannot be a path of the HTTP API: segments of letters, digits and . _ ~ - only"
+            elif path == "/v1" or path.startswith("/v1/"):
+                problem = f"{path} belongs to the REST interface"
+            elif path in taken:
+                problem = f"{path} is a path {taken[path]} too"
+            else:
+                taken[path] = f"of the HTTP API of the app {space.name!r}"
+                continue
+            found.append((("http_api", field) if not space.at else (*space.at, "path"), problem))
     return found
 
 

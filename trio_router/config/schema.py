@@ -157,6 +157,36 @@ class RestSection:
     plain_basic: bool = False
 
 
+def _count_from_one(_: object, __: object, value: int) -> None:
+    if value < 1:
+        raise ValueError("must be 1 or more")
+
+
+def _optional_path(_: object, __: object, value: str | None) -> None:
+    if value is not None:
+        _url_path(_, __, value)
+
+
+@attrs.frozen
+class HttpApi:
+    """The HTTP API on the clients' port: events, calls and presence by POST, as deepstream's HTTP clients send them. None: there is none.
+
+    ``path`` and ``auth_path`` are those of the app ``default``; those of a further app stand behind the app's own path.
+    ``auth_path`` None: credentials cannot be tried without a message. ``messages``: in one request.
+    """
+
+    path: str = attrs.field(default="/api", validator=_url_path)
+    auth_path: str | None = attrs.field(default="/api/auth", validator=_optional_path)
+    allow_auth_data: bool = True
+    request_timeout: float = attrs.field(default=20.0, validator=_positive)
+    messages: int = attrs.field(default=100, validator=_count_from_one)
+
+    def paths(self, space: Space) -> tuple[str, str | None]:
+        """``path`` and ``auth_path`` of ``space``."""
+        base = "" if space.name == APP else space.path.rstrip("/")
+        return f"{base}{self.path}", None if self.auth_path is None else f"{base}{self.auth_path}"
+
+
 @attrs.frozen
 class Storage:
     """Where users, app keys and revocations are kept: an SQLAlchemy URL; a relative SQLite path counts from the config's folder.
@@ -272,6 +302,7 @@ class Config:
     listen: Listen = attrs.field(factory=Listen)
     admin: Admin | None = None
     rest: RestSection | None = None
+    http_api: HttpApi | None = None
     storage: Storage = attrs.field(factory=Storage)
     limits: Limits = attrs.field(factory=Limits)
     log: Log = attrs.field(factory=Log)

@@ -68,9 +68,9 @@ class HttpError(Exception):
         self.headers = headers or {}
 
 
-def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """``value`` (attrs, msgspec or plain) as JSON."""
-    body = msgspec.json.encode(value)
+def json(value: Any, status: int = 200, headers: dict[str, str] | None = None, *, end: bytes = b"") -> Response:
+    """``value`` (attrs, msgspec or plain) as JSON, and white space at its ``end``."""
+    body = msgspec.json.encode(value) + end
     return Response(body, status, {**_HEADERS, **(headers or {})}, media_type="application/json")
 
 

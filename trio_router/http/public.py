@@ -1,4 +1,4 @@
-"""What can be asked on the clients' port: by everybody, whether the router is up; by those with credentials, ``/v1``.
+"""What can be asked on the clients' port: by everybody, whether the router is up; by those with credentials, ``/v1`` and ``/api``.
 
 The rule that keeps it honest: an answer to a stranger tells a stranger no version, no name, no number and no
 switch; those are on the administration side.
@@ -12,13 +12,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from trio_router.http import answers
+from trio_router.http.api import Api
 from trio_router.http.operations import Operations
 from trio_router.http.rest import Rest
 from trio_router.http.routes import application
 
 
-def public_app(operations: Operations, rest: Rest | None = None) -> ASGIApp:
-    """The application of the clients' port: ``/v1`` where there is ``rest``, and ``/health`` for everybody.
+def public_app(operations: Operations, rest: Rest | None = None, api: Api | None = None) -> ASGIApp:
+    """The application of the clients' port: ``/v1`` where there is ``rest``, the HTTP ``api``, and ``/health`` for everybody.
 
     ``GET /health``: 200 ``{"status": "ok"}``, or 503 ``{"status": "draining"}`` so that a balancer looks elsewhere.
     """
@@ -28,4 +29,5 @@ def public_app(operations: Operations, rest: Rest | None = None) -> ASGIApp:
             return answers.json({"status": "draining"}, 503)
         return answers.json({"status": "ok"})
 
-    return application([Route("/health", health, methods=["GET"]), *(rest.routes() if rest else [])])
+    more = [*(rest.routes() if rest else []), *(api.routes() if api else [])]
+    return application([Route("/health", health, methods=["GET"]), *more])

@@ -19,6 +19,11 @@ class OriginPolicy:
         self._origins = frozenset(origins)
         self._require = require
 
+    @property
+    def everybody(self) -> bool:
+        """Whether every page is allowed."""
+        return ANY in self._origins
+
     def allows(self, values: Sequence[str]) -> bool:
         """Whether a request with these Origin headers may connect. Without any it is not a browser's."""
         if not values:
