@@ -36,8 +36,11 @@ class Limits:
 
     # What a session may hold.
     subscriptions_per_session: int = 1_000
+    listens_per_session: int = 100  # each pattern is tried on every channel that gets its first subscriber
+    listen_pattern_length: int = 255  # characters
     procedures_per_session: int = 1_000
     calls_per_session: int = 1_000  # calls a session has made that are not yet answered
+    call_data_size: int = 1 * MIB  # T12: data of a session's open calls, kept in case a provider rejects one
     presence_names_per_request: int = 1_000
     invocations_per_provider: int = 1_000  # calls in progress at one session for one procedure
 

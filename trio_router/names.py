@@ -25,6 +25,7 @@ MAX_USER_ID: Final = 128
 MAX_REQUEST_ID: Final = 64
 MAX_APP_NAME: Final = 64
 MAX_KEY_ID: Final = 64
+MAX_LISTEN_TEXT: Final = 1_024
 
 PRIVATE: Final = "pvt"
 PRESENCE: Final = "prs"
@@ -68,6 +69,20 @@ def check_user_id(user_id: str) -> None:
         InvalidName: it is not; the text says why.
     """
     _check_text(user_id, MAX_USER_ID, USER_ID_CHARACTERS)
+
+
+def check_listen_text(text: str) -> None:
+    """Returns if rules can be asked about ``text``: a channel's name, or the text of a pattern somebody listens with.
+
+    Raises:
+        InvalidName: it is neither; the text says why.
+    """
+    if not 0 < len(text) <= MAX_LISTEN_TEXT:
+        msg = f"has not 1 to {MAX_LISTEN_TEXT} characters"
+        raise InvalidName(msg)
+    if not text.isprintable():
+        msg = "holds a character that cannot be printed"
+        raise InvalidName(msg)
 
 
 def check_request_id(request_id: str) -> None:

@@ -43,7 +43,7 @@ DIFFERENCES: Final = {
     "D105": "the variable's name ends before an underscore, there and here",
     "D106": "presence of everybody is asked for under the name undefined there, as * here",
     "D107": "a missing section is an error there, and denies everything here",
-    "D108": "listen is asked for the text of the client's pattern there, for every name the pattern matches here",
+    "D108": "listen is asked for the text of the client's pattern there, and for each name it is told of here",
     "D109": "oldData at the very end of a rule is undefined there",
     "D110": "nested references are limited by runs of the rule there, by rounds of loading here",
     "D111": "texts with ${...} are replaced when the file is read there, and are themselves here",

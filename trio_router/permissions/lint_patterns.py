@@ -14,8 +14,11 @@ from trio_router.permissions.decision import Action
 from trio_router.permissions.index import RuleIndex
 from trio_router.permissions.rule import Rule
 
-WILDCARD_ACTIONS: Final = frozenset({Action.EVENT_SUBSCRIBE, Action.EVENT_LISTEN, Action.PRESENCE_ALLOW})
+WILDCARD_ACTIONS: Final = frozenset({Action.EVENT_SUBSCRIBE, Action.PRESENCE_ALLOW})
 """The actions that may ask for a wildcard."""
+
+_ANY_TEXT: Final = WILDCARD_ACTIONS | {Action.EVENT_LISTEN, Action.RECORD_LISTEN}
+"""Those that may ask for what is no name: listening asks for the text of a pattern."""
 
 VALUES: Final = frozenset({"user", "data", "oldData", "name", "action", "now", "session"})
 
@@ -52,7 +55,7 @@ def unreachable(rules: Iterable[Rule], action: Action) -> Iterator[Found]:
 def _always_matches(wide: Pattern, narrow: Pattern, action: Action) -> bool:
     """Whether ``wide`` matches every name that ``narrow`` matches, and covers every wildcard that ``narrow`` covers."""
     stars: list[Token] = [Literal(_ANY, 0) if isinstance(token, Variable) else token for token in narrow.tokens]
-    if action not in WILDCARD_ACTIONS and isinstance(stars[-1], Star):
+    if action not in _ANY_TEXT and isinstance(stars[-1], Star):
         # No name is empty or ends with /, so the last star of "*" or "a/*" takes something that does not.
         before = stars[-2] if len(stars) > 1 else None
         if before is None or (isinstance(before, Literal) and before.text.endswith("/")):

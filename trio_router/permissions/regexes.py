@@ -63,6 +63,10 @@ class Regex:
         self.names = names
         self._program = program
 
+    def matches(self, text: str) -> bool:
+        """Whether there is a match anywhere in ``text``, which is ASCII."""
+        return self._program.search(text) is not None
+
     def search(self, text: str) -> list[tuple[int, int]] | None:
         """Where the match and its groups stand in ``text``, in code units; None if there is no match.
 

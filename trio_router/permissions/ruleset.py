@@ -19,7 +19,7 @@ from typing import Any, Final
 from trio_router.clock import Clock
 from trio_router.errors import RouterError
 from trio_router.identity import Identity
-from trio_router.names import InvalidName, check_channel, check_procedure, check_user_id
+from trio_router.names import InvalidName, check_channel, check_listen_text, check_procedure, check_user_id
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.compiler import Evaluate
@@ -211,6 +211,8 @@ def _check_name(action: Action, name: str) -> None:
         check_user_id(name)
     elif action.section == "rpc":
         check_procedure(name)
+    elif action.verb == "listen":
+        check_listen_text(name)
     else:
         check_channel(name)
 

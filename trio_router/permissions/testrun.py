@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Decision
+from trio_router.permissions.decision import Action, Decision
 from trio_router.permissions.explain import Explanation, explain
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.ruleset import CompiledRules
@@ -74,7 +74,7 @@ class Bench:
     def run(self, case: Case) -> Outcome:
         """Asks what ``case`` asks. Never raises."""
         self.set_up(case)
-        if "*" in case.name:
+        if _is_wildcard(case):
             decision = self.rules.decide_pattern(case.identity, case.action, case.name)
         else:
             decision = self.rules.decide(case.identity, case.action, case.name, case.data, old=old_payload(case))
@@ -86,14 +86,13 @@ class Bench:
         self.set_up(case)
         if case.old_data is not UNDEFINED:
             self._records.records = {**case.records, case.name: case.old_data}
-        wildcard = "*" in case.name
         return explain(
             self.rules,
             case.identity,
             case.action,
             case.name,
             case.data,
-            wildcard=wildcard,
+            wildcard=_is_wildcard(case),
             decision=outcome.decision,
         )
 
@@ -101,6 +100,11 @@ class Bench:
         """Makes the time and the records those of ``case``."""
         self._clock.now = case.now
         self._records.records = case.records
+
+
+def _is_wildcard(case: Case) -> bool:
+    """Whether it asks about all names of a wildcard; the pattern of somebody who listens is a text of its own."""
+    return "*" in case.name and case.action is not Action.EVENT_LISTEN
 
 
 def old_payload(case: Case) -> Payload:

@@ -68,6 +68,7 @@ NOT_LOGGED_IN: Final = _error(104, "not_logged_in", "log in first")
 ALREADY_LOGGED_IN: Final = _error(105, "already_logged_in", "this session is already logged in")
 UNEXPECTED_MESSAGE: Final = _error(106, "unexpected_message", "this message is not expected now")
 MESSAGE_TOO_BIG: Final = _error(107, "message_too_big", "the message is too big")
+INVALID_PATTERN: Final = _error(108, "invalid_pattern", "the pattern is not a valid regular expression")
 
 # 2xx: login
 LOGIN_DENIED: Final = _error(200, "login_denied", "the login was denied")
@@ -94,6 +95,9 @@ ALREADY_CONNECTED: Final = _error(404, "already_connected", "already connected t
 NOT_CONNECTED: Final = _error(405, "not_connected", "not connected to this channel")
 ALREADY_PROVIDED: Final = _error(402, "already_provided", "this session already provides it")
 NOT_PROVIDED: Final = _error(403, "not_provided", "this session does not provide it")
+ALREADY_LISTENING: Final = _error(406, "already_listening", "already listening with this pattern")
+NOT_LISTENING: Final = _error(407, "not_listening", "not listening with this pattern")
+NOT_ASKED: Final = _error(408, "not_asked", "this session is not asked for this, or no longer")
 NO_PROVIDER: Final = _error(410, "no_provider", "nobody provides this procedure", temporary=True)
 PROVIDER_LOST: Final = _error(411, "provider_lost", "the provider left before answering", temporary=True)
 CALL_TIMEOUT: Final = _error(412, "call_timeout", "the provider did not answer in time", temporary=True)
@@ -101,6 +105,8 @@ CALL_CANCELLED: Final = _error(413, "call_cancelled", "the call was cancelled")
 PROVIDER_BUSY: Final = _error(414, "provider_busy", "every provider is at its limit", temporary=True)
 PROVIDER_ERROR: Final = _error(415, "provider_error", "the provider answered with an error")
 UNKNOWN_CALL: Final = _error(416, "unknown_call", "there is no such call for this session")
+ACCEPT_TIMEOUT: Final = _error(417, "accept_timeout", "the provider did not accept in time", temporary=True)
+ALREADY_ACCEPTED: Final = _error(418, "already_accepted", "this call was accepted already")
 
 # 5xx: the router
 INTERNAL_ERROR: Final = _error(500, "internal_error", "the router failed", temporary=True)

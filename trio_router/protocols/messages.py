@@ -93,6 +93,37 @@ class Publish(Message, frozen=True):
     exclude: tuple[str, ...] = ()
 
 
+class Listen(Message, frozen=True):
+    """Be asked, by ``ListenFound``, to provide the events of channels that somebody has subscribed by their name.
+
+    ``pattern`` is a regular expression in JavaScript's notation, found anywhere in a name.
+    """
+
+    id: str
+    pattern: str
+
+
+class Unlisten(Message, frozen=True):
+    """Stop listening; ``pattern`` is spelled as it was. What was provided by it is offered to others."""
+
+    id: str
+    pattern: str
+
+
+class ListenAccept(Message, frozen=True):
+    """Answer to a ``ListenFound`` with the same fields: this session provides the channel, until ``ListenRemoved``."""
+
+    pattern: str
+    channel: str
+
+
+class ListenReject(Message, frozen=True):
+    """Answer to a ``ListenFound`` with the same fields: somebody else may provide the channel."""
+
+    pattern: str
+    channel: str
+
+
 class Provide(Message, frozen=True):
     """Offer to answer calls to ``procedure``, at most ``concurrency`` at a time (None: the router's limit).
 
@@ -148,6 +179,12 @@ class ProviderError(Message, frozen=True):
 
     call: str
     data: Payload = ABSENT
+
+
+class ProviderReject(Message, frozen=True):
+    """A provider gives an ``Invoke`` back that it has not carried out: another provider gets the call, if there is one."""
+
+    call: str
 
 
 class PresenceQuery(Message, frozen=True):
@@ -256,6 +293,27 @@ class Event(Message, frozen=True):
     publisher: Publisher | None = None
 
 
+class ListenFound(Message, frozen=True):
+    """``channel`` has a subscriber and nobody who provides it: to be answered by ``ListenAccept`` or ``ListenReject``, soon."""
+
+    pattern: str
+    channel: str
+
+
+class ListenTimeout(Message, frozen=True):
+    """A ``ListenFound`` was not answered in time; others are asked."""
+
+    pattern: str
+    channel: str
+
+
+class ListenRemoved(Message, frozen=True):
+    """This session does not provide ``channel`` any more, or need not answer: nobody has it subscribed, or the rules changed."""
+
+    pattern: str
+    channel: str
+
+
 class Participant(msgspec.Struct, frozen=True):
     """Somebody on a ``prs:`` or ``sys:`` channel, as its trust-token says."""
 
@@ -324,7 +382,8 @@ class PresenceChange(Message, frozen=True):
 
 
 class Revoked(Message, frozen=True):
-    """A standing right ended: the session no longer has this subscription, offer or presence subscription.
+    """A standing right ended: the session no longer has this subscription, connection, pattern to listen with, offer or
+    presence subscription.
 
     ``decision`` is the id of the decision that ended it, ``detail`` the text the rule has for clients, if any.
     """
@@ -356,15 +415,16 @@ class Closing(Message, frozen=True):
 
 
 Request = (
-    Login | Answer | Subscribe | Unsubscribe | Connect | Disconnect | Participants | Publish | Provide | Unprovide
-    | Call | Cancel | ProviderResult | ProviderError | PresenceQuery | PresenceSubscribe | PresenceUnsubscribe
+    Login | Answer | Subscribe | Unsubscribe | Connect | Disconnect | Participants | Publish | Listen | Unlisten
+    | ListenAccept | ListenReject | Provide | Unprovide | Call | Cancel | ProviderResult | ProviderError | ProviderReject
+    | PresenceQuery | PresenceSubscribe | PresenceUnsubscribe
     | Refresh | Ping
 )  # fmt: skip
 """What a client may send."""
 
 Reply = (
     Hello | Challenge | Welcome | Done | Failed | Event | Invoke | Interrupt | Result | PresenceState
-    | PresenceChange | ParticipantList | ParticipantChange | Revoked | Expiring | Pong
+    | PresenceChange | ListenFound | ListenTimeout | ListenRemoved | ParticipantList | ParticipantChange | Revoked | Expiring | Pong
     | Closing
 )  # fmt: skip
 """What the router may send."""

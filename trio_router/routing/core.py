@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -28,6 +29,8 @@ from trio_router.protocols.messages import Participant
 from trio_router.routing import standing
 from trio_router.routing.door import Door, refusal
 from trio_router.routing.events import Events
+from trio_router.routing.listen import ListenOptions, Listens
+from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
 from trio_router.routing.participants import Participants, has_participants
 from trio_router.routing.peer import Peer, Timers
 from trio_router.routing.presence import Presence
@@ -56,11 +59,14 @@ class Core:
         metrics: Metrics,
         *,
         trust: TrustDesk | None = None,
+        listen_options: ListenOptions | None = None,
     ) -> None:
         self.app = app
         self.door = door
         self.events = Events(limits, metrics)
         self.participants = Participants(self.events)
+        self.listens = Listens(door, self.events, timers, limits, metrics)
+        self.listens.options = listen_options or self.listens.options
         self._trust = trust or TrustDesk()
         self.rpc = Rpc(timers, limits, metrics)
         self.presence = Presence(door, limits)
@@ -70,7 +76,11 @@ class Core:
 
     def replace_limits(self, limits: Limits) -> None:
         """From now on ``limits`` bound what a session may hold; what it holds already stays."""
-        self.events.limits = self.rpc.limits = self.presence.limits = limits
+        self.events.limits = self.listens.limits = self.rpc.limits = self.presence.limits = limits
+
+    def replace_listen_options(self, options: ListenOptions) -> None:
+        """From now on providers of channels are looked for in this way."""
+        self.listens.options = options
 
     # ---- sessions -------------------------------------------------------------------------------------------
 
@@ -79,16 +89,17 @@ class Core:
         """The attached sessions by their id; a live view."""
         return MappingProxyType(self._sessions)
 
-    def attach(self, identity: Identity, peer: Peer, *, present: bool = True) -> Session:
+    def attach(self, identity: Identity, peer: Peer, *, client_data: Any = None, present: bool = True) -> Session:
         """Let a logged-in session take part. Those who watch its user are told.
 
+        ``client_data`` is what its login handed out to the client: providers are given it of callers that want to be known.
         ``present``: without it the session is not seen in presence, as one that lasts for a single request should not.
         """
         if identity.app != self.app:
             raise LocalProtocolError(f"a session of app {identity.app!r} does not belong to app {self.app!r}")
         if identity.session_id in self._sessions:
             raise LocalProtocolError("this session id is attached already")
-        session = self._sessions[identity.session_id] = Session(identity, peer)
+        session = self._sessions[identity.session_id] = Session(identity, peer, client_data)
         if present:
             self.presence.join(session)
         else:
@@ -105,6 +116,7 @@ class Core:
         drop_all(session.openings)
         channels = [*session.subscriptions, *session.connections]
         self.events.leave(session)
+        self.listens.leave(session, [channel for channel in channels if not self.events.has(channel)])
         session.connections.clear()
         for channel in channels:
             self.participants.leave(session, channel)
@@ -151,7 +163,9 @@ class Core:
         told what it lost by ``peer.revoked``, with the code of the decision. Calls in progress at an offer that ended
         fail with PROVIDER_LOST; calls a session has made were granted one by one and are left to finish.
         """
-        return sum(self._end(standing.losses(self.door, session)) for session in tuple(self._sessions.values()))
+        ended = sum(self._end(standing.losses(self.door, session)) for session in tuple(self._sessions.values()))
+        self.listens.try_again()
+        return ended
 
     @contextmanager
     def reconsidering(self, rules: Ruleset) -> Iterator[Reconsideration]:
@@ -174,14 +188,16 @@ class Core:
         """
         found = reconsideration.finish()
         self.door.replace_rules(reconsideration.rules)
-        return sum(self._end(self._confirmed(lost)) for lost in found)
+        ended = sum(self._end(self._confirmed(lost)) for lost in found)
+        self.listens.try_again()
+        return ended
 
     def _confirmed(self, lost: Sequence[Loss]) -> list[Loss]:
         """What of it still stands and is denied by the rules in force, with their decision."""
         confirmed = []
         for loss in lost:
-            if standing.holds(loss.session, loss.action, loss.name):
-                decision = standing.decide(self.door, loss.session, loss.action, loss.name)
+            if standing.stands(loss):
+                decision = standing.again(self.door, loss)
                 if not decision.allowed:
                     confirmed.append(attrs.evolve(loss, decision=decision))
         return confirmed
@@ -190,11 +206,17 @@ class Core:
         """End rights of one session, then tell it. A session that leaves meanwhile has nothing left to end."""
         ended = []
         for loss in lost:
-            if not standing.holds(loss.session, loss.action, loss.name):
+            if not standing.stands(loss):
                 continue
-            self._close(loss.session, loss.action, loss.name)
+            if loss.pattern is not None:
+                self.listens.withdraw(loss.session, loss.pattern, loss.name)
+            else:
+                self._close(loss.session, loss.action, loss.name)
             ended.append(loss)
         for loss in ended:
+            if loss.pattern is not None:
+                loss.session.peer.listen_removed(loss.pattern, loss.name)
+                continue
             refused = refusal(loss.action, loss.decision)
             loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
         return len(ended)
@@ -203,8 +225,9 @@ class Core:
         """End one right that stands."""
         drop(session.openings, action, name)
         if action is Action.EVENT_SUBSCRIBE:
-            self.events.unsubscribe(session, name)
-            self.participants.leave(session, name)
+            self._unsubscribe(session, name)
+        elif action is Action.EVENT_LISTEN:
+            self.listens.unlisten(session, name)
         elif action is Action.EVENT_PUBLISH:
             del session.connections[name]
             self.participants.leave(session, name)
@@ -244,13 +267,20 @@ class Core:
         self.events.subscribe(session, channel)
         self._keep(session, Action.EVENT_SUBSCRIBE, channel, trust)
         self.participants.join(session, channel, trust)
+        if self.events.count(channel) == 1:
+            self.listens.opened(channel)
 
     def unsubscribe(self, session: Session, channel: str) -> None:
         """Stop; ``channel`` is spelled as it was subscribed. NOT_SUBSCRIBED."""
         self._check(session)
-        self.events.unsubscribe(session, channel)
+        self._unsubscribe(session, channel)
         drop(session.openings, Action.EVENT_SUBSCRIBE, channel)
+
+    def _unsubscribe(self, session: Session, channel: str) -> None:
+        self.events.unsubscribe(session, channel)
         self.participants.leave(session, channel)
+        if not self.events.has(channel):
+            self.listens.closed(channel)
 
     def connect(self, session: Session, channel: str, token: str | None = None) -> None:
         """Send to ``channel`` without receiving it. ALREADY_CONNECTED, LIMIT_REACHED, TOKEN_NEEDED, TOKEN_REFUSED.
@@ -325,6 +355,47 @@ class Core:
             only = target.peer if target is not None else None
             self.events.publish(session, channel, data, echo=echo, disclose=disclose, only=only, without=without)
 
+    # ---- listening --------------------------------------------------------------------------------------------
+
+    def listen(self, session: Session, pattern: str) -> None:
+        """Be asked to provide the channels that ``pattern`` matches: a regular expression in JavaScript's notation, not anchored.
+
+        ALREADY_LISTENING, LIMIT_REACHED (``listens_per_session``, ``listen_pattern_length``), INVALID_PATTERN with what is wrong.
+        The rules are asked about the pattern's own text here, and about each channel before :meth:`Peer.listen_found` names it.
+        """
+        self._check(session)
+        limit = self.listens.limits.listen_pattern_length
+        if len(pattern) > limit:
+            raise Refused(codes.LIMIT_REACHED, f"pattern: at most {limit} characters")
+        try:
+            parsed = ListenPattern.parse(pattern)
+        except InvalidPattern as error:
+            raise Refused(codes.INVALID_PATTERN, f"pattern: {error}") from None
+        decision = self.door.authorize_listen(session.identity, parsed.asked, parsed.kind)
+        _grant(Action.EVENT_LISTEN, decision)
+        self.listens.listen(session, parsed)
+        self._gained(session)
+
+    def unlisten(self, session: Session, pattern: str) -> None:
+        """Stop; ``pattern`` is spelled as it was. Others are asked about the channels it provided. NOT_LISTENING."""
+        self._check(session)
+        self.listens.unlisten(session, pattern)
+
+    def listen_accept(self, session: Session, pattern: str, channel: str) -> None:
+        """Answer ``Peer.listen_found``: provide ``channel`` until ``Peer.listen_removed``. NOT_ASKED changes nothing.
+
+        NOT_ASKED is also what a late answer gets, whether the question timed out or was taken back: this session does not
+        provide the channel (a protocol whose clients take acceptance for granted tells them that it was removed).
+        """
+        self._check(session)
+        self.listens.accept(session, pattern, channel)
+        self._gained(session)
+
+    def listen_reject(self, session: Session, pattern: str, channel: str) -> None:
+        """Answer ``Peer.listen_found``: leave ``channel`` to others. NOT_ASKED changes nothing."""
+        self._check(session)
+        self.listens.reject(session, pattern, channel)
+
     # ---- calls ----------------------------------------------------------------------------------------------
 
     def provide(
@@ -335,15 +406,18 @@ class Core:
         *,
         direct: bool = False,
         token: str | None = None,
+        accept_within: float | None = None,
     ) -> None:
         """Offer to answer calls, ``concurrency`` at a time. ALREADY_PROVIDED, LIMIT_REACHED, INVALID_MESSAGE.
 
-        ``direct``: only calls of server programs that name this session reach it.
+        ``direct``: only calls of server programs that name this session reach it. ``accept_within``: for a provider whose
+        protocol acknowledges calls, the seconds it has for :meth:`accept` or any other answer; then the call fails with
+        ACCEPT_TIMEOUT and is given to nobody else.
         """
         self._check(session)
         word, trust = self._trust.present(session.identity, "provide", procedure, token)
         _grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure, word))
-        self.rpc.provide(session, procedure, concurrency, direct=direct)
+        self.rpc.provide(session, procedure, concurrency, direct=direct, accept_within=accept_within)
         self._keep(session, Action.RPC_PROVIDE, procedure, trust)
 
     def unprovide(self, session: Session, procedure: str) -> None:
@@ -368,6 +442,7 @@ class Core:
         """Call ``procedure``; ``timeout`` in seconds. DUPLICATE_ID, LIMIT_REACHED, NO_PROVIDER, PROVIDER_BUSY.
 
         ``provider``: the direct offer of that session, for server programs (SERVER_ONLY).
+        ``disclose``: the provider is told who calls, and (if its protocol has a place for it) the clientData of the caller's login.
         Unless refused here, exactly one of ``peer.result(more=False)`` and ``peer.call_failed`` follows for ``tag``.
         """
         self._check(session)
@@ -384,6 +459,20 @@ class Core:
         """Give up a call; it fails with CALL_CANCELLED. UNKNOWN_CALL."""
         self._check(session)
         self.rpc.cancel(session, tag)
+
+    def accept(self, session: Session, call: str) -> None:
+        """A provider takes a call on, the caller learns it by ``peer.call_accepted``. UNKNOWN_CALL, ALREADY_ACCEPTED."""
+        self._check(session)
+        self.rpc.accept(session, call)
+
+    def reject(self, session: Session, call: str) -> None:
+        """A provider gives a call back. UNKNOWN_CALL; UNEXPECTED_MESSAGE after a partial result.
+
+        The next session that has not had it gets it, under another id; if there is none the call fails with NO_PROVIDER or
+        PROVIDER_BUSY.
+        """
+        self._check(session)
+        self.rpc.reject(session, call)
 
     def result(self, session: Session, call: str, data: Payload, *, more: bool) -> None:
         """A provider's result. UNKNOWN_CALL; UNEXPECTED_MESSAGE for a partial one nobody asked for."""

@@ -26,7 +26,8 @@ from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
 from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Recorded
-from trio_router.routing.scopes import scope_fault
+from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
+from trio_router.routing.scopes import permission_fault, scope_fault
 from trio_router.routing.shadow import Shadow
 
 CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
@@ -116,6 +117,23 @@ class Door:
             return self._book.record(self._rules, identity, action, pattern, ABSENT, decision, wildcard=True)
         return decision
 
+    def authorize_listen(self, identity: Identity, text: str, kind: str, *, told: bool = True) -> Decision:
+        """Whether ``identity`` may listen with a pattern: rules are asked about its ``text``, as if that were a channel's name.
+
+        A pattern that reaches names of a ``kind`` is for server programs. What it allows is to ask, not to learn: each channel
+        that the listener is told of is decided by :meth:`authorize` besides.
+        """
+        fault = _listen_bound(identity, text, kind)
+        decision = self._rules.decide(identity, Action.EVENT_LISTEN, text) if fault is None else fault
+        self._note(Action.EVENT_LISTEN, decision)
+        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
+            return decision
+        if self._shadow is not None and fault is None:
+            self._shadow.compare(identity, Action.EVENT_LISTEN, text, ABSENT, decision)
+        if self._book is not None and (self._allowed_too or not decision.allowed):
+            return self._book.record(self._rules, identity, Action.EVENT_LISTEN, text, ABSENT, decision, told=told)
+        return decision
+
     def _note(self, action: Action, decision: Decision) -> None:
         if self._metrics is not None:
             counter = self._counters.get((action, decision.reason))
@@ -140,6 +158,16 @@ def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wi
     return None
 
 
+def _listen_bound(identity: Identity, text: str, kind: str) -> Decision | None:
+    """As :func:`_bound`, for the text of a listener's pattern. Restrictions of a scope are about the channels it is told of."""
+    bound = beyond_grants(identity, Action.EVENT_LISTEN, text)
+    if bound is not None:
+        return bound
+    if kind and not identity.is_server:
+        return _RESERVED
+    return permission_fault(identity.scope, Action.EVENT_LISTEN) if identity.scope is not None else None
+
+
 def refusal(action: Action, decision: Decision) -> Refused:
     """What the client is told about a decision that does not allow.
 
@@ -154,7 +182,15 @@ def refusal(action: Action, decision: Decision) -> Refused:
 
 
 def spelling_fault(action: Action, name: str, *, wildcards: bool) -> Decision | None:
-    """The denial that ``name`` earns at the door, before any rule is asked; None if the rules decide."""
+    """The denial that ``name`` earns at the door, before any rule is asked; None if the rules decide.
+
+    For listening ``name`` may also be the text of a pattern.
+    """
+    if action is Action.EVENT_LISTEN:
+        try:
+            return _RESERVED if ListenPattern.parse(name).kind else None
+        except InvalidPattern as error:
+            return Decision(allowed=False, reason=Reason.INVALID_NAME, detail=f"pattern: {error}")
     return _fault(_SECTIONS[action], name, wildcards=wildcards)
 
 

@@ -39,6 +39,19 @@ class Events:
         """How many channels and patterns somebody has subscribed."""
         return len(self._exact) + len(self._wildcard)
 
+    def has(self, channel: str) -> bool:
+        """Whether somebody has subscribed ``channel`` itself, not only a pattern that matches it."""
+        return self._exact.get(channel) is not None
+
+    def count(self, channel: str) -> int:
+        """How many have subscribed ``channel`` itself."""
+        subscription = self._exact.get(channel)
+        return len(subscription) if subscription is not None else 0
+
+    def channels(self) -> list[str]:
+        """The channels that somebody has subscribed by their name."""
+        return [subscription.name for subscription in self._exact]
+
     def subscribe(self, session: Session, channel: str) -> None:
         """Let ``session`` receive ``channel``, a name or a pattern.
 

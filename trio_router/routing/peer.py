@@ -7,7 +7,7 @@ through these callbacks, which return at once and raise nothing; a peer that can
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols.codes import CloseCode
@@ -52,11 +52,18 @@ class Peer(Protocol):
         timeout: float,
         progress: bool,
         caller: Publisher | None,
+        caller_data: Any = None,
     ) -> None:
-        """It was chosen to answer a call; ``timeout`` is in seconds."""
+        """It was chosen to answer a call; ``timeout`` is in seconds.
+
+        ``caller`` is there if the caller wants to be known; ``caller_data`` is then the clientData of its login, if any.
+        """
 
     def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
         """Nobody waits for this call any more."""
+
+    def call_accepted(self, tag: str) -> None:
+        """A provider has taken on the call it made under ``tag``; the outcome follows. Again if it goes to another provider."""
 
     def result(self, tag: str, data: Payload, *, more: bool) -> None:
         """A result of the call it made under ``tag``."""
@@ -72,8 +79,20 @@ class Peer(Protocol):
     ) -> None:
         """Somebody came to a channel it receives, or left it; ``subscription`` is the pattern it receives it by, if any."""
 
+    def listen_found(self, pattern: str, channel: str) -> None:
+        """``channel`` is subscribed and ``pattern``, by which it listens, matches: does it provide the events?
+
+        It answers with ``Core.listen_accept`` or ``listen_reject``, in time.
+        """
+
+    def listen_timeout(self, pattern: str, channel: str) -> None:
+        """It was asked by ``listen_found`` and has not answered in time; others are asked now."""
+
+    def listen_removed(self, pattern: str, channel: str) -> None:
+        """It provides ``channel`` no longer (or is no longer asked): nobody has it subscribed, or the rules do not allow it."""
+
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
-        """A standing right was taken away: ``verb`` is subscribe, connect, provide or presence_subscribe; ``decision`` its id."""
+        """A standing right was taken away: ``verb`` is subscribe, connect, listen, provide or presence_subscribe; ``decision`` its id."""
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """End the connection. ``retry_after`` is in seconds."""
@@ -88,6 +107,9 @@ class Timer(Protocol):
 
 class Timers(Protocol):
     """Wakes the core. Implementations call back from one place, never from inside ``after``."""
+
+    def now(self) -> float:
+        """Monotonic seconds; only differences mean something."""
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once, ``seconds`` from now (monotonic)."""

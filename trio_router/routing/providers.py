@@ -8,6 +8,8 @@ no level. It knows nothing about callers, time or rules.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from trio_router.routing.session import Session
 
 
@@ -20,16 +22,25 @@ class Offer:
     """One session's offer to answer calls to one procedure, at most ``capacity`` (at least 1) at a time.
 
     ``pool`` is what it is kept under: the procedure's name, or one of its own for an offer that only those reach who
-    name the session.
+    name the session. ``accept_within``: seconds in which it says whether it takes a call on; None: it answers when it can.
     """
 
-    __slots__ = ("calls", "capacity", "pool", "procedure", "session")
+    __slots__ = ("accept_within", "calls", "capacity", "pool", "procedure", "session")
 
-    def __init__(self, session: Session, procedure: str, capacity: int, *, direct: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        procedure: str,
+        capacity: int,
+        *,
+        direct: bool = False,
+        accept_within: float | None = None,
+    ) -> None:
         self.pool = direct_pool(session.id, procedure) if direct else procedure
         self.session = session
         self.procedure = procedure
         self.capacity = capacity
+        self.accept_within = accept_within
         self.calls = 0
 
 
@@ -53,10 +64,12 @@ class Providers:
         self._offers.remove(offer)
         self._displace(offer)
 
-    def take(self) -> Offer | None:
-        """Choose an offer and count one more call for it; None if each one is at its capacity."""
+    def take(self, without: AbstractSet[Session] = frozenset()) -> Offer | None:
+        """Choose an offer and count one more call for it; None if each one is at its capacity or of a session ``without``."""
         for level in self._levels:
             for offer in level:
+                if offer.session in without:
+                    continue
                 self._displace(offer)
                 offer.calls += 1
                 self._place(offer)
@@ -69,6 +82,10 @@ class Providers:
             self._displace(offer)
             offer.calls -= 1
             self._place(offer)
+
+    def has_other(self, than: AbstractSet[Session]) -> bool:
+        """Whether there is an offer of a session that is not in ``than``, at its capacity or not."""
+        return any(offer.session not in than for offer in self._offers)
 
     def _place(self, offer: Offer) -> None:
         if offer.calls < offer.capacity:

@@ -3,7 +3,8 @@
 A call is known to its caller by the caller's own tag and to its provider by an id made here, which nobody can guess and
 which counts only from the session that was chosen (T55, T27). It is closed in one place, :meth:`Rpc._close`,
 before anybody is told, so it ends once: by a result, an error, a timeout, a cancellation, or the loss of either side.
-A lost provider is reported and the call is not given to another one: it may have been carried out already.
+A lost provider is reported and the call is not given to another one: it may have been carried out already. A provider that
+rejects a call has not carried it out: the next one gets it, under a new id, each at most once (its *attempt*).
 
 A call that ended frees its place at once, also when the provider is still busy with it; it is told to stop, and
 an answer that comes later is an unknown call. Rules were asked before; there are no bytes and no waiting here.
@@ -27,22 +28,57 @@ from trio_router.routing.session import Session
 CALL_ID_BYTES: Final = 16  # 128 random bits, 22 characters
 
 Outcome = Literal[
-    "result", "error", "timeout", "cancelled", "provider_lost", "caller_lost", "no_provider", "provider_busy"
+    "result",
+    "error",
+    "timeout",
+    "accept_timeout",
+    "cancelled",
+    "provider_lost",
+    "caller_lost",
+    "rejected",
+    "no_provider",
+    "provider_busy",
 ]
 
 
 class Call:
-    """One call in progress."""
+    """One call in progress. ``id``, ``offer``, ``accepted`` and ``begun`` (partial results came) are of the present attempt."""
 
-    __slots__ = ("caller", "id", "offer", "progress", "tag", "timer")
+    __slots__ = (
+        "accept_timer", "accepted", "begun", "caller", "data", "deadline", "disclose", "id", "kept", "offer",
+        "pool", "progress", "tag", "timer", "tried",
+    )  # fmt: skip
 
-    def __init__(self, caller: Session, tag: str, offer: Offer, *, progress: bool) -> None:
-        self.id = secrets.token_urlsafe(CALL_ID_BYTES)
+    def __init__(
+        self,
+        caller: Session,
+        tag: str,
+        pool: str,
+        offer: Offer,
+        data: Payload | None,
+        deadline: float,
+        *,
+        progress: bool,
+        disclose: bool,
+    ) -> None:
         self.caller = caller
         self.tag = tag
-        self.offer = offer
+        self.pool = pool
+        self.data = data  # for the next attempt, if there is room to keep it
+        self.kept = len(data.json) if data is not None and not data.is_absent else 0
+        self.deadline = deadline
         self.progress = progress
+        self.disclose = disclose
         self.timer: Timer | None = None
+        self.accept_timer: Timer | None = None
+        self.tried: set[Session] = set()
+        self.turn_to(offer)
+
+    def turn_to(self, offer: Offer) -> None:
+        """The next attempt: with this offer, under an id of its own, so that no answer to the one before counts."""
+        self.id = secrets.token_urlsafe(CALL_ID_BYTES)
+        self.offer = offer
+        self.accepted = self.begun = False
 
     @property
     def provider(self) -> Session:
@@ -56,6 +92,7 @@ class Rpc:
     def __init__(self, timers: Timers, limits: Limits, metrics: Metrics) -> None:
         self._timers = timers
         self.limits = limits
+        self._metrics = metrics
         self._outcomes = {outcome: metrics.calls.labels(outcome) for outcome in get_args(Outcome)}
         self._procedures: dict[str, Providers] = {}
 
@@ -65,10 +102,19 @@ class Rpc:
 
     # ---- providing ------------------------------------------------------------------------------------------
 
-    def provide(self, session: Session, procedure: str, concurrency: int | None, *, direct: bool = False) -> None:
+    def provide(
+        self,
+        session: Session,
+        procedure: str,
+        concurrency: int | None,
+        *,
+        direct: bool = False,
+        accept_within: float | None = None,
+    ) -> None:
         """Offer ``procedure``; ``concurrency`` calls at a time, at most ``invocations_per_provider`` (also for None).
 
-        ``direct``: only calls that name this session reach it.
+        ``direct``: only calls that name this session reach it. ``accept_within``: seconds in which it accepts a call or
+        rejects it; else the call ends.
 
         Raises:
             Refused: ALREADY_PROVIDED, LIMIT_REACHED (``procedures_per_session``), INVALID_MESSAGE for less than one.
@@ -82,7 +128,9 @@ class Rpc:
             if concurrency < 1:
                 raise Refused(codes.INVALID_MESSAGE, "concurrency: expected 1 or more")
             capacity = min(capacity, concurrency)
-        offer = session.offers[procedure] = Offer(session, procedure, capacity, direct=direct)
+        offer = session.offers[procedure] = Offer(
+            session, procedure, capacity, direct=direct, accept_within=accept_within
+        )
         self._procedures.setdefault(offer.pool, Providers()).add(offer)
 
     def unprovide(self, session: Session, procedure: str) -> None:
@@ -142,11 +190,14 @@ class Rpc:
             raise Refused(codes.PROVIDER_BUSY)
         seconds = self.limits.call_timeout if timeout is None else max(0.0, timeout)
         seconds = min(seconds, self.limits.call_timeout_max)
-        call = Call(session, tag, offer, progress=progress)
-        session.calls[tag] = offer.session.invocations[call.id] = call
+        deadline = self._timers.now() + seconds
+        has_room = data.is_absent or session.kept + len(data.json) <= self.limits.call_data_size
+        kept = data if has_room else None
+        call = Call(session, tag, pool, offer, kept, deadline, progress=progress, disclose=disclose)
+        session.calls[tag] = call
+        session.kept += call.kept
         call.timer = self._timers.after(seconds, functools.partial(self._time_out, call))
-        caller = session.publisher if disclose else None
-        offer.session.peer.invoke(call.id, procedure, data, timeout=seconds, progress=progress, caller=caller)
+        self._attempt(call, data, seconds)
 
     def cancel(self, session: Session, tag: str) -> None:
         """Give up a call: it fails with CALL_CANCELLED and the provider is interrupted.
@@ -172,6 +223,8 @@ class Rpc:
         if more:
             if not call.progress:
                 raise Refused(codes.UNEXPECTED_MESSAGE, "more: the caller did not ask for partial results")
+            call.begun = True
+            self._stop_waiting(call)
         else:
             self._close(call, "result")
         call.caller.peer.result(call.tag, data, more=more)
@@ -185,6 +238,44 @@ class Rpc:
         call = self._invocation(session, call_id)
         self._close(call, "error")
         call.caller.peer.call_failed(call.tag, codes.PROVIDER_ERROR, data=data)
+
+    def accept(self, session: Session, call_id: str) -> None:
+        """A provider takes a call on; its caller is told. Whoever answers need not have accepted.
+
+        Raises:
+            Refused: UNKNOWN_CALL, as for a result; ALREADY_ACCEPTED.
+        """
+        call = self._invocation(session, call_id)
+        if call.accepted:
+            raise Refused(codes.ALREADY_ACCEPTED)
+        call.accepted = True
+        self._stop_waiting(call)
+        call.caller.peer.call_accepted(call.tag)
+
+    def reject(self, session: Session, call_id: str) -> None:
+        """A provider gives a call back, accepted or not: another session gets it that has not had it yet.
+
+        If there is none the call fails with NO_PROVIDER, or PROVIDER_BUSY if those left are at their limit. So does a
+        call whose data found no room (``call_data_size``) to be kept for another attempt. The time the caller gave runs on.
+
+        Raises:
+            Refused: UNKNOWN_CALL, as for a result; UNEXPECTED_MESSAGE after a partial result (the call goes on).
+        """
+        call = self._invocation(session, call_id)
+        if call.begun:
+            raise Refused(codes.UNEXPECTED_MESSAGE, "call: it has partial results already")
+        self._metrics.rejected_calls.inc()
+        call.tried.add(session)
+        providers = self._procedures.get(call.pool) if call.data is not None else None
+        offer = providers.take(call.tried) if providers is not None else None
+        if offer is None or call.data is None:
+            is_busy = providers is not None and providers.has_other(call.tried)
+            self._close(call, "provider_busy" if is_busy else "rejected")
+            call.caller.peer.call_failed(call.tag, codes.PROVIDER_BUSY if is_busy else codes.NO_PROVIDER)
+            return
+        self._part(call)
+        call.turn_to(offer)
+        self._attempt(call, call.data, max(0.0, call.deadline - self._timers.now()))
 
     # ---- leaving --------------------------------------------------------------------------------------------
 
@@ -207,6 +298,37 @@ class Rpc:
 
     # ---- the books ------------------------------------------------------------------------------------------
 
+    def _attempt(self, call: Call, data: Payload, seconds: float) -> None:
+        """Give ``call`` to its provider, who has ``seconds`` for it."""
+        offer, caller = call.offer, call.caller
+        offer.session.invocations[call.id] = call
+        if offer.accept_within is not None:
+            late = functools.partial(self._not_accepted, call, call.id)
+            call.accept_timer = self._timers.after(offer.accept_within, late)
+        offer.session.peer.invoke(
+            call.id,
+            offer.procedure,
+            data,
+            timeout=seconds,
+            progress=call.progress,
+            caller=caller.publisher if call.disclose else None,
+            caller_data=caller.client_data if call.disclose else None,
+        )
+
+    def _part(self, call: Call) -> None:
+        """Take the present attempt out of the provider's books."""
+        del call.provider.invocations[call.id]
+        self._stop_waiting(call)
+        providers = self._procedures.get(call.offer.pool)
+        if providers is not None:
+            providers.release(call.offer)
+
+    def _stop_waiting(self, call: Call) -> None:
+        """Whether the provider accepts is settled."""
+        if call.accept_timer is not None:
+            call.accept_timer.cancel()
+            call.accept_timer = None
+
     def _invocation(self, session: Session, call_id: str) -> Call:
         call = session.invocations.get(call_id)
         if call is None:
@@ -217,6 +339,12 @@ class Rpc:
         if call.id in call.provider.invocations:  # a timer that fires although it was cancelled ends nothing twice
             self._give_up(call, "timeout", codes.CALL_TIMEOUT)
 
+    def _not_accepted(self, call: Call, attempt: str) -> None:
+        if attempt in call.provider.invocations:
+            self._close(call, "accept_timeout")
+            call.provider.peer.interrupt(call.id, "timeout")
+            call.caller.peer.call_failed(call.tag, codes.ACCEPT_TIMEOUT)
+
     def _give_up(self, call: Call, reason: Literal["cancelled", "timeout"], code: int) -> None:
         self._close(call, reason)
         call.provider.peer.interrupt(call.id, reason)
@@ -225,12 +353,10 @@ class Rpc:
     def _close(self, call: Call, outcome: Outcome) -> None:
         """Take a call out of all books. Nobody is told here."""
         del call.caller.calls[call.tag]
-        del call.provider.invocations[call.id]
+        call.caller.kept -= call.kept
         if call.timer is not None:
             call.timer.cancel()
-        providers = self._procedures.get(call.offer.pool)
-        if providers is not None:
-            providers.release(call.offer)
+        self._part(call)
         self._count(outcome)
 
     def _withdraw(self, offer: Offer) -> None:

@@ -27,11 +27,17 @@ def scope_fault(scope: Scope, action: Action, name: str, *, wildcard: bool = Fal
 
     Restrictions are about the names of channels, procedures and records; a user's id is none of these.
     """
-    if not scope.permits(NEEDED.get(action, EVERYTHING)):
-        return _PERMISSION
+    fault = permission_fault(scope, action)
+    if fault is not None:
+        return fault
     if action is Action.PRESENCE_ALLOW:
         return None
     return None if (scope.reaches_all(name) if wildcard else scope.reaches(name)) else _RESTRICTION
+
+
+def permission_fault(scope: Scope, action: Action) -> Decision | None:
+    """The denial that ``scope`` has for ``action`` on any name, or None."""
+    return None if scope.permits(NEEDED.get(action, EVERYTHING)) else _PERMISSION
 
 
 _PERMISSION: Final = Decision(

@@ -1,7 +1,7 @@
 """One logged-in session as the core holds it: who it is, how to reach it, and what it has open.
 
-The books in here are written by :mod:`events <trio_router.routing.events>`, :mod:`rpc <trio_router.routing.rpc>`
-and :mod:`presence <trio_router.routing.presence>`, each its own, so that everything a session holds can be
+The books in here are written by :mod:`events <trio_router.routing.events>`, :mod:`listen <trio_router.routing.listen>`,
+:mod:`rpc <trio_router.routing.rpc>` and :mod:`presence <trio_router.routing.presence>`, each its own, so that everything a session holds can be
 counted against its limits, decided again and given back when it leaves. It knows no protocol and no socket.
 
 What others are told about a session is made here once, from its identity (T28).
@@ -9,13 +9,14 @@ What others are told about a session is made here once, from its identity (T28).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trio_router.identity import Identity
 from trio_router.protocols.messages import Publisher
 from trio_router.routing.peer import Peer
 
 if TYPE_CHECKING:
+    from trio_router.routing.listen import Listen, Waiting
     from trio_router.routing.providers import Offer
     from trio_router.routing.rpc import Call
     from trio_router.routing.subscriptions import Subscription
@@ -26,28 +27,38 @@ class Session:
     """What one session is and has. Compared by identity."""
 
     __slots__ = (
+        "asks",
         "calls",
+        "client_data",
         "connections",
         "everybody",
         "identity",
         "invocations",
+        "kept",
+        "listens",
         "offers",
         "openings",
         "peer",
         "publisher",
         "subscriptions",
+        "waiting",
         "watches",
     )
 
-    def __init__(self, identity: Identity, peer: Peer) -> None:
+    def __init__(self, identity: Identity, peer: Peer, client_data: Any = None) -> None:
         self.identity = identity
         self.peer = peer
+        self.client_data = client_data  # what its login handed out to the client, a JSON value
         self.publisher = Publisher(identity.session_id, identity.user.id)
         self.subscriptions: dict[str, Subscription] = {}  # by channel or pattern, as subscribed
         self.connections: dict[str, None] = {}  # channels it may send to without receiving them
+        self.listens: dict[str, Listen] = {}  # by pattern
+        self.asks = 0  # questions of listen_found it has not answered yet
+        self.waiting: Waiting | None = None  # and those it is asked when it has answered some
         self.openings: Openings = {}  # what of all this a trust-token opened
         self.offers: dict[str, Offer] = {}  # by procedure
         self.calls: dict[str, Call] = {}  # made by this session and not yet answered, by its own tag
+        self.kept = 0  # bytes of data of these calls
         self.invocations: dict[str, Call] = {}  # chosen to answer, by the router's call id
         self.watches: dict[str, Subscription] = {}  # presence of named users
         self.everybody = False  # presence of everybody it may see

@@ -1,7 +1,7 @@
-"""What a session has standing (subscriptions, connections, offers, presence watches), and how each of it is decided again.
+"""What a session has standing (subscriptions, connections, listens, offers, presence watches), and how each of it is decided again.
 
 The one list of the kinds of standing rights, for whoever decides them again: in earnest, ahead of a reload, or to
-say what would end. Watching everybody is no right of its own: each name is decided when it is told.
+say what would end. The channels that a listener provides are decided again too: that it knows them stands. Watching everybody is no right of its own: each name is decided when it is told.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from trio_router.permissions.decision import Action, Decision, Ruleset
 from trio_router.routing.door import Door
 from trio_router.routing.events import is_pattern
 from trio_router.routing.session import Session
-from trio_router.routing.trust import standing_word
+from trio_router.routing.trust import CLOSED, standing_word
 
 VERBS: Final = {
     Action.EVENT_SUBSCRIBE: "subscribe",
     Action.EVENT_PUBLISH: "connect",
+    Action.EVENT_LISTEN: "listen",
     Action.RPC_PROVIDE: "provide",
     Action.PRESENCE_ALLOW: "presence_subscribe",
 }
@@ -28,12 +29,16 @@ VERBS: Final = {
 
 @attrs.frozen
 class Loss:
-    """A standing right of ``session`` that ``decision`` does not allow. ``name`` is spelled as it was asked for."""
+    """A standing right of ``session`` that ``decision`` does not allow. ``name`` is spelled as it was asked for.
+
+    ``pattern``: what it listens with, if it is the channel ``name`` that it may provide no longer.
+    """
 
     session: Session
     action: Action
     name: str
     decision: Decision
+    pattern: str | None = None
 
     @property
     def verb(self) -> str:
@@ -46,10 +51,27 @@ def rights(session: Session) -> Iterator[tuple[Action, str]]:
         yield Action.EVENT_SUBSCRIBE, channel
     for channel in session.connections:
         yield Action.EVENT_PUBLISH, channel
+    for pattern in session.listens:
+        yield Action.EVENT_LISTEN, pattern
     for procedure in session.offers:
         yield Action.RPC_PROVIDE, procedure
     for user in session.watches:
         yield Action.PRESENCE_ALLOW, user
+
+
+def provided(session: Session) -> Iterator[tuple[str, str]]:
+    """What ``session`` provides as a listener, as (pattern, channel)."""
+    for pattern, listen in session.listens.items():
+        for channel in listen.provided:
+            yield pattern, channel
+
+
+def stands(loss: Loss) -> bool:
+    """Whether what ``loss`` is about has not ended yet."""
+    if loss.pattern is not None:
+        listen = loss.session.listens.get(loss.pattern)
+        return listen is not None and loss.name in listen.provided
+    return holds(loss.session, loss.action, loss.name)
 
 
 def holds(session: Session, action: Action, name: str) -> bool:
@@ -58,6 +80,8 @@ def holds(session: Session, action: Action, name: str) -> bool:
         return name in session.subscriptions
     if action is Action.EVENT_PUBLISH:
         return name in session.connections
+    if action is Action.EVENT_LISTEN:
+        return name in session.listens
     return name in (session.offers if action is Action.RPC_PROVIDE else session.watches)
 
 
@@ -68,15 +92,35 @@ def decide(door: Door, session: Session, action: Action, name: str, word: Decisi
     """
     if action is Action.EVENT_SUBSCRIBE and is_pattern(name):
         return door.authorize_pattern(session.identity, action, name)
+    if action is Action.EVENT_LISTEN:
+        pattern = session.listens[name].pattern
+        return door.authorize_listen(session.identity, pattern.asked, pattern.kind)
     if word is None:
         word = standing_word(session.openings, action, name)
     return door.authorize(session.identity, action, name, trust=word)
 
 
+def again(door: Door, loss: Loss) -> Decision:
+    """What the rules of ``door`` say of it."""
+    if loss.pattern is None:
+        return decide(door, loss.session, loss.action, loss.name)
+    return decide_provided(door, loss.session, loss.name)
+
+
+def decide_provided(door: Door, session: Session, channel: str) -> Decision:
+    """Whether ``session``, a listener, may know ``channel``, by the rules of ``door``."""
+    return door.authorize(session.identity, Action.EVENT_LISTEN, channel, told=False, trust=CLOSED)
+
+
 def losses(door: Door, session: Session) -> list[Loss]:
     """What ``session`` has standing and may not have by the rules of ``door``."""
     decisions = ((action, name, decide(door, session, action, name)) for action, name in rights(session))
-    return [Loss(session, action, name, decision) for action, name, decision in decisions if not decision.allowed]
+    lost = [Loss(session, action, name, decision) for action, name, decision in decisions if not decision.allowed]
+    for pattern, channel in provided(session):
+        decision = decide_provided(door, session, channel)
+        if not decision.allowed:
+            lost.append(Loss(session, Action.EVENT_LISTEN, channel, decision, pattern))
+    return lost
 
 
 class Reconsideration:
@@ -100,9 +144,9 @@ class Reconsideration:
             found = losses(self._door, session)
             if found:
                 self._found[session] = found
-            decisions -= (
-                1 + len(session.subscriptions) + len(session.connections) + len(session.offers) + len(session.watches)
-            )
+            decisions -= 1 + len(session.subscriptions) + len(session.connections)
+            decisions -= len(session.offers) + len(session.watches)
+            decisions -= sum(1 + len(listen.provided) for listen in session.listens.values())
         return bool(self._pending)
 
     def again(self, session: Session) -> None:

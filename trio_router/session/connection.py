@@ -82,7 +82,7 @@ class Connection:
         """
         self._link.set_message_limit(self._limits.message_size)
         self._link.send(self._wire.frame(welcome))
-        self._session = self._core.attach(self._identity, self)
+        self._session = self._core.attach(self._identity, self, client_data=welcome.client_data)
         try:
             self._renewal.watch(self._identity.expires_at)
             await self._link.serve(self._take)
@@ -226,6 +226,20 @@ class Connection:
             exclude=message.exclude,
         )
 
+    def _listen(self, message: messages.Listen) -> None:
+        self._core.listen(self._session, message.pattern)
+        self._done(message.id)
+
+    def _unlisten(self, message: messages.Unlisten) -> None:
+        self._core.unlisten(self._session, message.pattern)
+        self._done(message.id)
+
+    def _listen_accept(self, message: messages.ListenAccept) -> None:
+        self._core.listen_accept(self._session, message.pattern, message.channel)
+
+    def _listen_reject(self, message: messages.ListenReject) -> None:
+        self._core.listen_reject(self._session, message.pattern, message.channel)
+
     def _provide(self, message: messages.Provide) -> None:
         self._core.provide(
             self._session, message.procedure, message.concurrency, direct=message.direct, token=message.token
@@ -257,6 +271,9 @@ class Connection:
 
     def _provider_error(self, message: messages.ProviderError) -> None:
         self._core.error(self._session, message.call, message.data)
+
+    def _provider_reject(self, message: messages.ProviderReject) -> None:
+        self._core.reject(self._session, message.call)
 
     def _presence_query(self, message: messages.PresenceQuery) -> None:
         users, denied = self._core.presence_query(self._session, message.users)
@@ -300,11 +317,15 @@ class Connection:
         timeout: float,
         progress: bool,
         caller: messages.Publisher | None,
+        caller_data: Any = None,  # noqa: ARG002 - this protocol tells who calls, and nothing else of them
     ) -> None:
         self._tell(messages.Invoke(call, procedure, data, max(1, round(timeout * 1000)), progress, caller))
 
     def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
         self._tell(messages.Interrupt(call, reason))
+
+    def call_accepted(self, tag: str) -> None:
+        """This protocol tells its callers the outcome alone."""
 
     def result(self, tag: str, data: Payload, *, more: bool) -> None:
         self._tell(messages.Result(tag, data, more))
@@ -323,6 +344,15 @@ class Connection:
         subscription: str | None,
     ) -> None:
         self._tell(messages.ParticipantChange(channel, change, participant, subscription))
+
+    def listen_found(self, pattern: str, channel: str) -> None:
+        self._tell(messages.ListenFound(pattern, channel))
+
+    def listen_timeout(self, pattern: str, channel: str) -> None:
+        self._tell(messages.ListenTimeout(pattern, channel))
+
+    def listen_removed(self, pattern: str, channel: str) -> None:
+        self._tell(messages.ListenRemoved(pattern, channel))
 
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
         self._tell(messages.Revoked(verb, name, code, detail, decision))
@@ -368,12 +398,17 @@ class Connection:
         messages.Disconnect: ("disconnect", _disconnect, _nothing),
         messages.Participants: ("participants", _participants, _nothing),
         messages.Publish: ("publish", _publish, lambda message: message.channel),
+        messages.Listen: ("listen", _listen, _nothing),
+        messages.Unlisten: ("unlisten", _unlisten, _nothing),
+        messages.ListenAccept: ("listen_accept", _listen_accept, lambda message: message.channel),
+        messages.ListenReject: ("listen_reject", _listen_reject, lambda message: message.channel),
         messages.Provide: ("provide", _provide, _nothing),
         messages.Unprovide: ("unprovide", _unprovide, _nothing),
         messages.Call: ("call", _call, _nothing),
         messages.Cancel: ("cancel", _cancel, _nothing),
         messages.ProviderResult: ("result", _provider_result, lambda message: message.call),
         messages.ProviderError: ("error", _provider_error, lambda message: message.call),
+        messages.ProviderReject: ("reject", _provider_reject, lambda message: message.call),
         messages.PresenceQuery: ("presence_query", _presence_query, _nothing),
         messages.PresenceSubscribe: ("presence_subscribe", _presence_subscribe, _nothing),
         messages.PresenceUnsubscribe: ("presence_unsubscribe", _presence_unsubscribe, _nothing),

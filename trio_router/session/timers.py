@@ -60,6 +60,10 @@ class TrioTimers:
         """How many are armed."""
         return len(self._heap) - self._cancelled
 
+    def now(self) -> float:
+        """Trio's time in seconds."""
+        return trio.current_time()
+
     def after(self, seconds: float, callback: Callable[[], None]) -> TrioTimer:
         """Call ``callback`` once, ``seconds`` from now; never from inside ``after``."""
         self._number += 1

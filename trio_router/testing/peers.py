@@ -30,12 +30,24 @@ class RecordingPeer:
         self.told.append(("event", delivery.channel, delivery.subscription, delivery.data))
 
     def invoke(
-        self, call: str, procedure: str, data: Payload, *, timeout: float, progress: bool, caller: Publisher | None
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        *,
+        timeout: float,
+        progress: bool,
+        caller: Publisher | None,
+        caller_data: Any = None,
     ) -> None:
-        self.told.append(("invoke", call, procedure, data, timeout, progress, caller))
+        known = [] if caller_data is None else [caller_data]
+        self.told.append(("invoke", call, procedure, data, timeout, progress, caller, *known))
 
     def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
         self.told.append(("interrupt", call, reason))
+
+    def call_accepted(self, tag: str) -> None:
+        self.told.append(("call_accepted", tag))
 
     def result(self, tag: str, data: Payload, *, more: bool) -> None:
         self.told.append(("result", tag, data, more))
@@ -50,6 +62,15 @@ class RecordingPeer:
         self, channel: str, change: Literal["joined", "left"], participant: Participant, subscription: str | None
     ) -> None:
         self.told.append(("participant", channel, change, participant, subscription))
+
+    def listen_found(self, pattern: str, channel: str) -> None:
+        self.told.append(("listen_found", pattern, channel))
+
+    def listen_timeout(self, pattern: str, channel: str) -> None:
+        self.told.append(("listen_timeout", pattern, channel))
+
+    def listen_removed(self, pattern: str, channel: str) -> None:
+        self.told.append(("listen_removed", pattern, channel))
 
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
         self.told.append(("revoked", verb, name, code, detail, *([decision] if decision else [])))

@@ -29,10 +29,10 @@ class ManualTimer:
 
 
 class ManualTimers:
-    """Implements ``routing.peer.Timers``. ``now`` is seconds since it was made."""
+    """Implements ``routing.peer.Timers``. Time is seconds since it was made."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self._now = 0.0
         self._armed: list[ManualTimer] = []
         self._number = 0
 
@@ -41,20 +41,24 @@ class ManualTimers:
         """How many timers are armed."""
         return sum(timer.callback is not None for timer in self._armed)
 
+    def now(self) -> float:
+        """Seconds since it was made."""
+        return self._now
+
     def after(self, seconds: float, callback: Callable[[], None]) -> ManualTimer:
         """Call ``callback`` once, when ``seconds`` have passed; never from inside ``after``."""
         self._number += 1
-        timer = ManualTimer(self.now + seconds, self._number, callback)
+        timer = ManualTimer(self._now + seconds, self._number, callback)
         heapq.heappush(self._armed, timer)
         return timer
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass and call back what is due by then."""
-        end = self.now + seconds
+        end = self._now + seconds
         while self._armed and self._armed[0].deadline <= end:
             timer = heapq.heappop(self._armed)
-            self.now = max(self.now, timer.deadline)
+            self._now = max(self._now, timer.deadline)
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 callback()
-        self.now = end
+        self._now = end

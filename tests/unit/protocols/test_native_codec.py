@@ -53,6 +53,10 @@ MINIMAL: list[tuple[dict[str, Any], messages.Message]] = [
         {"type": "publish", "channel": "a", "id": "x", "echo": False, "disclose": True},
         messages.Publish("a", id="x", echo=False, disclose=True),
     ),
+    ({"type": "listen", "id": "1", "pattern": "^a/(b|ü)$"}, messages.Listen("1", "^a/(b|ü)$")),
+    ({"type": "unlisten", "id": "1", "pattern": "a"}, messages.Unlisten("1", "a")),
+    ({"type": "listen_accept", "pattern": "^a/", "channel": "a/b"}, messages.ListenAccept("^a/", "a/b")),
+    ({"type": "listen_reject", "pattern": "^a/", "channel": "a/b"}, messages.ListenReject("^a/", "a/b")),
     ({"type": "provide", "id": "1", "procedure": "p"}, messages.Provide("1", "p")),
     ({"type": "provide", "id": "1", "procedure": "p", "concurrency": 3}, messages.Provide("1", "p", 3)),
     ({"type": "unprovide", "id": "1", "procedure": "p"}, messages.Unprovide("1", "p")),
@@ -64,6 +68,7 @@ MINIMAL: list[tuple[dict[str, Any], messages.Message]] = [
     ({"type": "cancel", "id": "1"}, messages.Cancel("1")),
     ({"type": "result", "call": "c", "more": True}, messages.ProviderResult("c", more=True)),
     ({"type": "error", "call": "c"}, messages.ProviderError("c")),
+    ({"type": "reject", "call": "c"}, messages.ProviderReject("c")),
     ({"type": "presence_query", "id": "1"}, messages.PresenceQuery("1")),
     ({"type": "presence_query", "id": "1", "users": ["a", "b|c"]}, messages.PresenceQuery("1", ("a", "b|c"))),
     ({"type": "presence_query", "id": "1", "users": []}, messages.PresenceQuery("1", ())),
@@ -170,6 +175,9 @@ WRONG: list[tuple[Any, int, str]] = [
     ({"type": "cancel", "id": "é"}, codes.INVALID_MESSAGE, "id: holds a character"),
     ({"type": "cancel", "id": 7}, codes.INVALID_MESSAGE, "id: expected a string, got an integer"),
     ({"type": "result", "call": "a b"}, codes.INVALID_MESSAGE, "call: holds a character"),
+    ({"type": "listen", "id": "1"}, codes.INVALID_MESSAGE, "pattern: is missing"),
+    ({"type": "listen_accept", "pattern": "a", "channel": "a*"}, codes.INVALID_NAME, "channel: holds a character"),
+    ({"type": "reject", "call": ""}, codes.INVALID_MESSAGE, "call: is empty"),
 ]
 
 
@@ -440,6 +448,18 @@ TOLD: list[tuple[messages.Reply, dict[str, Any]]] = [
             "participant": {"session": "s-1", "sysid": "ada", "sysinfo": {}},
             "subscription": "sys:*",
         },
+    ),
+    (
+        messages.ListenFound("^a/", "a/b"),
+        {"type": "listen_found", "pattern": "^a/", "channel": "a/b"},
+    ),
+    (
+        messages.ListenTimeout("^a/", "a/b"),
+        {"type": "listen_timeout", "pattern": "^a/", "channel": "a/b"},
+    ),
+    (
+        messages.ListenRemoved("^a/", "a/b"),
+        {"type": "listen_removed", "pattern": "^a/", "channel": "a/b"},
     ),
     (
         messages.Revoked("subscribe", "a", codes.DENIED),

@@ -16,15 +16,15 @@ def test_timers_fire_in_the_order_of_their_deadlines_and_once() -> None:
     timers = ManualTimers()
     fired: list[tuple[str, float]] = []
     for name, seconds in (("c", 2.0), ("a", 1.0), ("b", 1.0), ("late", 9.0)):
-        timers.after(seconds, lambda name=name: fired.append((name, timers.now)))  # type: ignore[misc]
-    cancelled = timers.after(1.5, lambda: fired.append(("cancelled", timers.now)))
+        timers.after(seconds, lambda name=name: fired.append((name, timers.now())))  # type: ignore[misc]
+    cancelled = timers.after(1.5, lambda: fired.append(("cancelled", timers.now())))
     cancelled.cancel()
     assert timers.pending == 4
     timers.advance(0.5)
     assert fired == []
     timers.advance(2.0)
     assert fired == [("a", 1.0), ("b", 1.0), ("c", 2.0)]
-    assert timers.now == 2.5
+    assert timers.now() == 2.5
     timers.advance(0.0)
     assert len(fired) == 3
     assert timers.pending == 1

@@ -3,13 +3,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.unit.routing.world import Member, World, refused
+from trio_router.grants import Grants
+from trio_router.identity import Identity, User, new_session_id
 from trio_router.limits import Limits
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
 from trio_router.routing.providers import Offer, Providers
+from trio_router.testing.peers import RecordingPeer
 from trio_router.testing.rules import FixedRules
 
 
@@ -410,3 +414,205 @@ def test_providing_needs_a_permission_of_its_own() -> None:
         world.core.provide(squatter.session, "sum")
     world.core.provide(squatter.session, "echo")
     assert list(squatter.session.offers) == ["echo"]
+
+
+# ---- accepting and rejecting --------------------------------------------------------------------------------
+
+
+def several(count: int, **limits: Any) -> tuple[World, Member, list[Member]]:
+    """A world with a caller and ``count`` providers of ``sum``, chosen in that order."""
+    world = World(limits=Limits(**limits))
+    caller = world.join("caller")
+    providers = [world.join(f"p{number}") for number in range(count)]
+    for provider in providers:
+        world.core.provide(provider.session, "sum")
+    return world, caller, providers
+
+
+def test_a_caller_is_told_that_its_call_was_accepted() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    world.core.accept(provider.session, invoked(provider))
+    assert caller.take() == [("call_accepted", "1")]
+    with refused(codes.ALREADY_ACCEPTED):
+        world.core.accept(provider.session, invoked(provider))
+    assert caller.told == []
+    world.core.result(provider.session, invoked(provider), Payload(3), more=False)
+    assert caller.told[0][0] == "result"
+    with refused(codes.UNKNOWN_CALL):
+        world.core.accept(provider.session, invoked(provider))
+
+
+def test_a_rejected_call_goes_to_those_who_have_not_had_it_and_then_fails() -> None:
+    world, caller, providers = several(3)
+    call(world, caller)
+    ids = []
+    for place, provider in enumerate(providers):
+        assert [len(each.peer.of("invoke")) for each in providers] == [1] * (place + 1) + [0] * (2 - place)
+        ids.append(invoked(provider))
+        assert caller.told == []
+        world.core.reject(provider.session, ids[-1])
+    assert caller.told == [("call_failed", "1", codes.NO_PROVIDER, "", ABSENT)]
+    assert len(set(ids)) == 3
+    assert is_settled(world, caller, *providers)
+    assert world.sample("trio_router_calls_total", outcome="rejected") == 1
+    assert world.sample("trio_router_rejected_calls_total") == 3
+    assert all(provider.session.offers["sum"].calls == 0 for provider in providers)
+    assert caller.session.kept == 0
+
+
+@pytest.mark.threat("T55")
+def test_nothing_of_who_rejected_a_call_counts_any_more() -> None:
+    world, caller, providers = several(2)
+    call(world, caller, progress=True)
+    first = invoked(providers[0])
+    world.core.reject(providers[0].session, first)
+    second = invoked(providers[1])
+    for late in (first, second):
+        for answer in (world.core.accept, world.core.reject):
+            with refused(codes.UNKNOWN_CALL):
+                answer(providers[0].session, late)
+        with refused(codes.UNKNOWN_CALL):
+            world.core.result(providers[0].session, late, Payload(1), more=False)
+        with refused(codes.UNKNOWN_CALL):
+            world.core.error(providers[0].session, late, Payload(1))
+    world.core.detach(providers[0].session)  # and that it leaves is nothing to the call
+    assert caller.told == []
+    world.core.result(providers[1].session, second, Payload(3), more=False)
+    assert [entry[0] for entry in caller.told] == ["result"]
+
+
+def test_the_next_provider_gets_the_same_call_and_the_time_that_is_left() -> None:
+    world, caller, providers = several(2)
+    call(world, caller, timeout=10, disclose=True, progress=True)
+    world.timers.advance(4)
+    world.core.accept(providers[0].session, invoked(providers[0]))
+    world.core.reject(providers[0].session, invoked(providers[0]))
+    (_, _, procedure, data, timeout, progress, who) = providers[1].told[0]
+    assert (procedure, data.value, timeout, progress, who.user) == ("sum", [1, 2], 6.0, True, "caller")
+    world.core.accept(providers[1].session, invoked(providers[1]))
+    assert caller.take() == [("call_accepted", "1")] * 2
+    world.timers.advance(6)
+    assert caller.told == [("call_failed", "1", codes.CALL_TIMEOUT, "", ABSENT)]
+    assert providers[1].told[-1] == ("interrupt", invoked(providers[1]), "timeout")
+    assert is_settled(world, caller, *providers)
+
+
+def test_a_provider_that_came_back_is_not_asked_again() -> None:
+    world, caller, (first, second) = several(2)
+    call(world, caller)
+    world.core.reject(first.session, invoked(first))
+    world.core.unprovide(first.session, "sum")
+    world.core.provide(first.session, "sum")
+    world.core.reject(second.session, invoked(second))
+    assert caller.told[-1][2] == codes.NO_PROVIDER
+
+
+def test_if_all_others_are_at_their_limit_that_is_said() -> None:
+    world, caller, (first, second) = several(2)
+    world.core.unprovide(second.session, "sum")
+    world.core.provide(second.session, "sum", 1)
+    call(world, caller, "1")
+    call(world, caller, "2")
+    world.core.reject(first.session, invoked(first))
+    assert caller.told == [("call_failed", "1", codes.PROVIDER_BUSY, "", ABSENT)]
+    assert world.sample("trio_router_calls_total", outcome="provider_busy") == 1
+
+
+def test_what_has_partial_results_cannot_be_given_back() -> None:
+    world, caller, providers = several(2)
+    call(world, caller, progress=True)
+    world.core.result(providers[0].session, invoked(providers[0]), Payload(1), more=True)
+    with refused(codes.UNEXPECTED_MESSAGE):
+        world.core.reject(providers[0].session, invoked(providers[0]))
+    world.core.result(providers[0].session, invoked(providers[0]), Payload(2), more=False)
+    assert [entry[0] for entry in caller.told] == ["result", "result"]
+
+
+def test_a_direct_offer_that_is_rejected_has_no_other() -> None:
+    world = World()
+    program, client, other = world.join("program"), world.join("client"), world.join("other")
+    program.session.identity = attrs.evolve(program.session.identity, key="k", grants=Grants(), is_server=True)
+    for member in (client, other):
+        world.core.provide(member.session, "sum", direct=True)
+    call(world, program, provider=client.session.id)
+    world.core.reject(client.session, invoked(client))
+    assert program.told[-1][2] == codes.NO_PROVIDER
+    assert other.told == []
+
+
+@pytest.mark.threat("T12")
+def test_data_that_found_no_room_to_be_kept_cannot_go_to_another_provider() -> None:
+    world, caller, (first, second) = several(2, call_data_size=len(b"[1,2]"))
+    call(world, caller, "1")
+    call(world, caller, "2")  # its data is not kept
+    assert caller.session.kept == 5
+    world.core.reject(second.session, invoked(second))
+    assert caller.take() == [("call_failed", "2", codes.NO_PROVIDER, "", ABSENT)]
+    world.core.reject(first.session, invoked(first))
+    assert second.peer.of("invoke")[-1][3].value == [1, 2]
+    world.core.result(second.session, invoked(second), Payload(3), more=False)
+    assert caller.session.kept == 0
+
+
+def test_who_promised_to_accept_in_time_and_does_not_loses_the_call() -> None:
+    world, caller, (other, *_) = several(1)
+    world.core.unprovide(other.session, "sum")
+    slow = world.join("slow")
+    world.core.provide(slow.session, "sum", accept_within=1.0)
+    world.core.provide(other.session, "sum", accept_within=1.0)
+    call(world, caller)
+    world.timers.advance(0.9)
+    assert caller.told == []
+    world.timers.advance(0.1)
+    assert caller.told == [("call_failed", "1", codes.ACCEPT_TIMEOUT, "", ABSENT)]
+    assert slow.told[-1] == ("interrupt", invoked(slow), "timeout")
+    assert other.told == []  # it may be at it
+    with refused(codes.UNKNOWN_CALL):
+        world.core.result(slow.session, invoked(slow), Payload(1), more=False)
+    assert is_settled(world, caller, slow, other)
+    assert world.sample("trio_router_calls_total", outcome="accept_timeout") == 1
+
+
+@pytest.mark.parametrize("how", ["accept", "partial", "result", "error", "reject", "leave"])
+def test_any_answer_in_time_will_do(how: str) -> None:
+    world = World()
+    caller = world.join("caller")
+    provider, other = world.join("provider"), world.join("other")
+    for member in (provider, other):
+        world.core.provide(member.session, "sum", accept_within=1.0)
+    call(world, caller, progress=True)
+    call_id = invoked(provider)
+    world.timers.advance(0.9)
+    match how:
+        case "accept":
+            world.core.accept(provider.session, call_id)
+        case "partial":
+            world.core.result(provider.session, call_id, Payload(1), more=True)
+        case "result":
+            world.core.result(provider.session, call_id, Payload(1), more=False)
+        case "error":
+            world.core.error(provider.session, call_id, Payload(1))
+        case "reject":
+            world.core.reject(provider.session, call_id)
+        case "leave":
+            world.core.detach(provider.session)
+    caller.take()
+    world.timers.advance(0.9)
+    assert caller.told == []
+    world.timers.advance(0.2)
+    expected = [("call_failed", "1", codes.ACCEPT_TIMEOUT, "", ABSENT)] if how == "reject" else []
+    assert caller.told == expected  # the next provider has a second of its own
+
+
+def test_clientdata_is_for_providers_of_callers_who_want_to_be_known() -> None:
+    world = World()
+    provider = world.join("provider")
+    world.core.provide(provider.session, "sum")
+    caller = Member(
+        world.core.attach(Identity("main", new_session_id(), User("ann")), (peer := RecordingPeer()), client_data={"n": 1}),
+        peer,
+    )  # fmt: skip
+    call(world, caller, "1", disclose=True)
+    call(world, caller, "2")
+    assert [entry[7:] for entry in provider.peer.of("invoke")] == [({"n": 1},), ()]

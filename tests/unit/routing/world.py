@@ -64,6 +64,8 @@ class World:
             and not len(core.rpc)
             and not len(core.presence)
             and not core.presence.watched
+            and not len(core.listens)
+            and not core.listens.is_busy
             and not self.timers.pending
         )
 

@@ -207,7 +207,15 @@ def _call(message: messages.Call) -> None:
         _id(message.provider, "provider")
 
 
-def _from_provider(message: messages.ProviderResult | messages.ProviderError) -> None:
+def _listen(message: messages.Listen | messages.Unlisten) -> None:
+    _id(message.id)
+
+
+def _asked(message: messages.ListenAccept | messages.ListenReject) -> None:
+    _named("channel", _check_channel, message.channel)
+
+
+def _from_provider(message: messages.ProviderResult | messages.ProviderError | messages.ProviderReject) -> None:
     _id(message.call, "call")
 
 
@@ -235,12 +243,17 @@ _CHECKS: Final[dict[type[messages.Message], Callable[[Any], None]]] = {
     messages.Disconnect: _channel,
     messages.Participants: _channel,
     messages.Publish: _publish,
+    messages.Listen: _listen,
+    messages.Unlisten: _listen,
+    messages.ListenAccept: _asked,
+    messages.ListenReject: _asked,
     messages.Provide: _provide,
     messages.Unprovide: _unprovide,
     messages.Call: _call,
     messages.Cancel: _with_id,
     messages.ProviderResult: _from_provider,
     messages.ProviderError: _from_provider,
+    messages.ProviderReject: _from_provider,
     messages.PresenceQuery: _presence,
     messages.PresenceSubscribe: _presence,
     messages.PresenceUnsubscribe: _presence,

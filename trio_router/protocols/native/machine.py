@@ -56,8 +56,9 @@ class Decided(enum.Enum):
 MessageClass = type[messages.Message]
 
 REQUESTS: Final[tuple[MessageClass, ...]] = (
-    messages.Subscribe, messages.Unsubscribe, messages.Connect, messages.Disconnect, messages.Participants, messages.Publish, messages.Provide, messages.Unprovide, messages.Call,
-    messages.Cancel, messages.ProviderResult, messages.ProviderError, messages.PresenceQuery, messages.PresenceSubscribe,
+    messages.Subscribe, messages.Unsubscribe, messages.Connect, messages.Disconnect, messages.Participants, messages.Publish,
+    messages.Listen, messages.Unlisten, messages.ListenAccept, messages.ListenReject, messages.Provide, messages.Unprovide, messages.Call,
+    messages.Cancel, messages.ProviderResult, messages.ProviderError, messages.ProviderReject, messages.PresenceQuery, messages.PresenceSubscribe,
     messages.PresenceUnsubscribe, messages.Refresh, messages.Ping,
 )  # fmt: skip
 """What only a logged-in session may send."""
