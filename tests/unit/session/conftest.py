@@ -126,6 +126,7 @@ class World:
     core_class: type[Core] = Core
     jitter: Callable[[], float] = lambda: 0.5
     records: RecordStore | None = None
+    protocols: Any = None
     core: Core = attrs.field(init=False)
     server: SessionServer = attrs.field(init=False)
     timers: TrioTimers = attrs.field(init=False)
@@ -145,6 +146,7 @@ class World:
             log=log,
             jitter=self.jitter,
             records=self.records,
+            protocols=self.protocols,
         )
         self.nursery.start_soon(self.timers.run)
 
