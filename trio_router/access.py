@@ -1,8 +1,9 @@
 """The composition of everything about access tokens and revocations: one object the composition root holds.
 
-It joins keys, the verifier, the door of each app and the two HTTP sides, and is what ends sessions when something they
-depend on is revoked. It decides nothing itself. The rule that keeps it honest: until it is known what was revoked before
-this process began, nobody is let in (T52).
+It joins keys, the verifier, the door of each app and the two HTTP sides, and is what ends sessions and what trust-tokens
+opened when something they depend on is revoked. It decides nothing itself. The rule that keeps it honest: until it is known
+what was revoked before this process began, nobody is let in (T52); from then on, what another router on the same database
+revokes is in force here within ``storage.poll_interval``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trio_router import log
 from trio_router.auth.access_tokens import AccessTokens
 from trio_router.auth.chain import Veto
 from trio_router.auth.revocation import Credential, reaches
-from trio_router.auth.revocations import Revocations
+from trio_router.auth.revocations import Ended, Revocations
 from trio_router.auth.strategy import Accepted, Denied, Unavailable
 from trio_router.clock import Clock
 from trio_router.config.schema import Config, Listen
@@ -29,9 +30,13 @@ from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.storage.keys import KeyStore
 from trio_router.storage.revocations import Revocation, RevocationStore
+from trio_router.tokens.trust import Trust
 
 LOAD_PAUSE: Final = 2.0
-"""Seconds between two attempts to read what was revoked."""
+"""Seconds between two attempts to read what was revoked before this process began."""
+
+FORGET_EVERY: Final = 3_600.0
+"""Seconds between two times that the store forgets what has ended."""
 
 _log = log.get("access")
 
@@ -49,28 +54,54 @@ class Access:
     ) -> None:
         self._clock = clock
         self._keys = keys
+        self._interval = config.storage.poll_interval
+        self.trust_lifetime = config.trust.max_lifetime
+        """Seconds a trust-token may be good for now."""
         self._apps: dict[str, RestApp] = {}
         self.revocations = Revocations(store, clock)
         self.rest: Rest | None = None
         if config.rest is not None:
             callers = Callers(self._apps.get, self.revocations, clock, plain_basic=config.rest.plain_basic)
             issuer = f"{(config.rest.url or _base(config.listen)).rstrip('/')}/v1/keys/tokens"
-            self.rest = Rest(callers, self.revocations, issuer, clock.wall)
+            self.rest = Rest(callers, self.revocations, issuer, clock.wall, lambda: self.trust_lifetime)
 
     def add(self, core: Core) -> None:
         """Let the app of ``core`` be reached over REST, and its sessions by revocations."""
         tokens = AccessTokens(core.app, self._keys, self._clock)
         self._apps[core.app] = RestApp(core.app, self._keys, tokens, core.publish_as)
-        self.revocations.on_revoke(partial(_end, core))
+        self.revocations.on_revoke(core.app, partial(_end, core))
 
-    async def load(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read what was revoked; reports as started after the first attempt, and goes on until one succeeds."""
-        if await self._try_to_load():
-            task_status.started()
-            return
+    def remove(self, app: str) -> None:
+        """Let nobody reach ``app`` any more."""
+        self._apps.pop(app, None)
+        self.revocations.on_revoke(app, None)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Read what was revoked, then what others revoke, for ever; reports as started after the first attempt."""
+        loaded = await self._try_to_load()
         task_status.started()
-        while not await self._try_to_load():  # noqa: ASYNC110 - a database tells nobody that it is back
+        while not loaded:
             await trio.sleep(LOAD_PAUSE)
+            loaded = await self._try_to_load()
+        await self._follow()
+
+    async def _follow(self) -> None:
+        away, forgotten_at = False, trio.current_time()
+        while True:
+            await trio.sleep(self._interval)
+            try:
+                new = await self.revocations.look()
+                if trio.current_time() - forgotten_at >= FORGET_EVERY:
+                    forgotten_at = trio.current_time()
+                    await self.revocations.forget()
+            except StorageUnavailable as error:  # what is known stays in force; the rest is read when it is back
+                if not away:
+                    _log.error("revocations_unavailable", problem=str(error))
+                away = True
+                continue
+            if away or new:
+                _log.info("revocations_read", new=new)
+            away = False
 
     async def _try_to_load(self) -> bool:
         try:
@@ -86,6 +117,10 @@ class Access:
     def revoked(self, identity: Identity) -> bool:
         """Whether the login of ``identity`` was revoked since it was accepted."""
         return self.revocations.refuses(credential_of(identity))
+
+    def trust_revoked(self, identity: Identity, trust: Trust) -> bool:
+        """Whether a trust-token that ``identity`` presents was revoked."""
+        return self.revocations.refuses(_trust_credential(identity, trust))
 
     def _judge(self, app: str, answer: Accepted) -> Denied | Unavailable | None:
         if not self.revocations.is_loaded:
@@ -108,9 +143,14 @@ def credential_of(identity: Identity) -> Credential:
     )
 
 
-def _end(core: Core, revocation: Revocation, for_good: bool) -> int:
-    """End the sessions that ``revocation`` reaches, in one step: from its end on nothing is routed to them."""
-    code = codes.REVOKED_FOR_GOOD if for_good else codes.REVOKED
+def _trust_credential(identity: Identity, trust: Trust) -> Credential:
+    """The names by which a revocation reaches a trust-token; it is of no user, and its session is in force or is not."""
+    return Credential(identity.app, "", token_id=trust.token_id, key=identity.key, issued_at=trust.issued_at)
+
+
+def _end(core: Core, revocation: Revocation) -> Ended:
+    """End what ``revocation`` reaches, in one step: from its end on nothing is routed that rests on it."""
+    code = codes.REVOKED_FOR_GOOD if revocation.for_good else codes.REVOKED
     ended = [
         session
         for session in core.sessions.values()
@@ -118,7 +158,10 @@ def _end(core: Core, revocation: Revocation, for_good: bool) -> int:
     ]
     for session in ended:
         core.end(session, code)
-    return len(ended)
+    rights = core.end_openings(
+        lambda identity, trust: reaches(revocation, _trust_credential(identity, trust), standing=True)
+    )
+    return Ended(len(ended), rights)
 
 
 def _base(listen: Listen) -> str:

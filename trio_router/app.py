@@ -118,6 +118,7 @@ class Router:
             access=self._access,
             base=config.base,
             login_deadline=config.login_deadline,
+            trust=config.trust,
         )
         self._spaces = {space.name: AppSpace(space, rules[space.name], shared) for space in config.spaces()}
         self._paths = {space.path: space for space in self._spaces.values()}
@@ -156,9 +157,8 @@ class Router:
                 self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
-                if any(space.uses_keys for space in self._spaces.values()):
-                    nursery.start_soon(self._stores.keys().run)
-                await nursery.start(self._access.load)
+                nursery.start_soon(self._stores.follow_keys)
+                await nursery.start(self._access.run)
                 address = await self._listen(nursery)
                 self._log.info("listening", url=address.url, admin=address.admin, rules=self._first.rules.version)
                 task_status.started(address)
@@ -283,7 +283,9 @@ class Router:
         config = plan.effective
         policy = policy_of(config)
         ready = {
-            space.name: await self._spaces[space.name].ready(space, rules[space.name], config.login_deadline)
+            space.name: await self._spaces[space.name].ready(
+                space, rules[space.name], config.login_deadline, config.trust
+            )
             for space in config.spaces()
         }
         findings = self._judged(config, rules)
@@ -295,6 +297,7 @@ class Router:
             # From here to the end nothing waits and nothing can fail: one step for everybody else.
             self._config, self._unsafe, self._policy = config, findings, policy
             self._admission.limits = config.limits
+            self._access.trust_lifetime = config.trust.max_lifetime
             for listener in self._listeners:
                 listener.policy = policy
             ended = sum(space.adopt(ready[name], reconsidered[name]) for name, space in self._spaces.items())

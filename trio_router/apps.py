@@ -27,7 +27,7 @@ from trio_router.auth.services import Services
 from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock
 from trio_router.config.check import read_rules, read_shadow_rules
-from trio_router.config.schema import HttpApi, LoginStep, Space
+from trio_router.config.schema import HttpApi, LoginStep, Space, TrustSection
 from trio_router.errors import StorageUnavailable
 from trio_router.http.api import ApiApp
 from trio_router.metrics import Metrics
@@ -72,6 +72,7 @@ class Shared:
     access: Access
     base: Path
     login_deadline: float
+    trust: TrustSection
 
 
 @attrs.frozen
@@ -95,6 +96,7 @@ class Ready:
     rules: AppRules
     strategies: tuple[Strategy, ...]
     login_deadline: float
+    trust: TrustSection
 
 
 class AppSpace:
@@ -105,8 +107,10 @@ class AppSpace:
         self._shared = shared
         self.door = Door(rules.rules, shared.metrics, shared.book)
         self.door.replace_shadow(self._shadow(rules.shadow))
-        trust = TrustDesk(TrustVerifier(self._secrets, shared.clock), Expiry(shared.timers, shared.clock))
-        self.core = Core(space.name, self.door, shared.timers, space.limits, shared.metrics, trust=trust)
+        self._desk = TrustDesk(
+            self._verifier(shared.trust), Expiry(shared.timers, shared.clock), revoked=shared.access.trust_revoked
+        )
+        self.core = Core(space.name, self.door, shared.timers, space.limits, shared.metrics, trust=self._desk)
         shared.access.add(self.core)
         self._strategies = self._build_strategies(space)
         self.sessions = SessionServer(
@@ -164,7 +168,7 @@ class AppSpace:
         """Its app keys; None where nobody can log in by one."""
         if not self.uses_keys:
             return None
-        return Keys(self._shared.stores.keys(), self.name, self._shared.clock, on_changed=self._key_changed)
+        return Keys(self._shared.stores.keys(), self.name, self._shared.clock)
 
     def _lock_out(self, user_id: str) -> None:
         """A built-in user was disabled or removed: the sessions he has are over, others of that id are not his."""
@@ -185,11 +189,11 @@ class AppSpace:
 
     # ---- reload -----------------------------------------------------------------------------------------------
 
-    async def ready(self, space: Space, rules: AppRules, login_deadline: float) -> Ready:
+    async def ready(self, space: Space, rules: AppRules, login_deadline: float, trust: TrustSection) -> Ready:
         """Make everything that ``space`` will need. Raises ``ProblemsError``; nothing has changed then."""
         strategies = self._build_strategies(space, tuple(zip(self._space.login, self._strategies, strict=True)))
         await _prepare(strategies)
-        return Ready(space, rules, strategies, login_deadline)
+        return Ready(space, rules, strategies, login_deadline, trust)
 
     async def reconsider(self, reconsideration: Reconsideration) -> None:
         """Make its decisions, with the records that they need; where these cannot be had, the right ends."""
@@ -206,6 +210,7 @@ class AppSpace:
         """Put it in force in one step; returns how many standing rights ended."""
         self._space, self._strategies = ready.space, ready.strategies
         self.door.replace_shadow(self._shadow(ready.rules.shadow))
+        self._desk.verifier = self._verifier(ready.trust)
         self.core.replace_limits(ready.space.limits)
         self.sessions.limits = ready.space.limits
         self.sessions.chain = self._chain(ready.strategies, ready.login_deadline)
@@ -250,6 +255,11 @@ class AppSpace:
 
     def _secrets(self, key_id: str) -> tuple[Secret, ...]:
         return self._shared.stores.keys().secrets(self.name, key_id)
+
+    def _verifier(self, trust: TrustSection) -> TrustVerifier:
+        return TrustVerifier(
+            self._secrets, self._shared.clock, max_lifetime=trust.max_lifetime, leeway=trust.leeway
+        )
 
     def _chain(self, strategies: tuple[Strategy, ...], deadline: float) -> Chain:
         shared = self._shared

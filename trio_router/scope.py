@@ -22,7 +22,10 @@ from trio_router.names import NAME_CHARACTERS
 
 EVERYTHING: Final = "*"
 PERMISSIONS: Final = ("subscribe", "publish", "provide", "request", "presence", "stats", "logs", EVERYTHING)
-"""All words a token can hold. Nothing of the router asks for ``stats`` and ``logs`` yet; they are kept for those who do."""
+"""All words a token can hold, as PUBQ has them."""
+
+UNUSED: Final = frozenset({"stats", "logs"})
+"""Words without a meaning here, as what they open was never said. A token may hold them; none is issued with them."""
 
 MAX_RESTRICTIONS: Final = 100
 MAX_PATTERN: Final = 255

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import trio
+
 from trio_router import log
 from trio_router.auth.keyring import KeyRing
 from trio_router.clock import Clock
@@ -29,6 +31,7 @@ class Stores:
         self._clock = clock
         self._users: UserStore | None = None
         self._keys: KeyRing | None = None
+        self._keys_used = trio.Event()
         self._revocations: RevocationStore | None = None
 
     def users(self) -> UserStore:
@@ -42,8 +45,14 @@ class Stores:
         if self._keys is None:
             storage = self._config.storage
             opened = open_key_store(storage.url, self._config.base, storage.encryption_key)
-            self._keys = KeyRing(opened, self._clock, log.get("keys"))
+            self._keys = KeyRing(opened, self._clock, log.get("keys"), interval=storage.poll_interval)
+            self._keys_used.set()
         return self._keys
+
+    async def follow_keys(self) -> None:
+        """Once keys are used: follow what becomes of them elsewhere, for ever."""
+        await self._keys_used.wait()
+        await self.keys().run()
 
     def revocations(self) -> RevocationStore:
         """What was revoked. Raises ``ConfigError`` as :meth:`users`."""

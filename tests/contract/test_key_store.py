@@ -73,17 +73,101 @@ async def test_a_key_comes_back_as_it_was_stored(store: KeyStore) -> None:
 
 
 @everywhere
-async def test_replacing_and_removing_need_a_key(store: KeyStore) -> None:
+async def test_changing_and_removing_need_a_key(store: KeyStore) -> None:
     with pytest.raises(KeyUnknown):
-        await store.replace(key("k"))
+        await store.change("one", "k", lambda found: found)
     with pytest.raises(KeyUnknown):
         await store.remove("one", "k")
     await store.add(key("k"))
     changed = attrs.evolve(key("k"), label="new", grants=Grants(rpc=False))
-    await store.replace(changed)
+    assert (
+        await store.change("one", "k", lambda found: attrs.evolve(found, label="new", grants=Grants(rpc=False)))
+        == changed
+    )
     assert await store.get("one", "k") == changed
     await store.remove("one", "k")
     assert await store.get("one", "k") is None
+
+
+@everywhere
+@pytest.mark.threat("T52")
+async def test_of_changes_made_at_once_none_undoes_another(store: KeyStore) -> None:
+    """Each reads and replaces; were another one's change lost between, a key that was disabled would come back to life."""
+    await store.add(key("k"))
+
+    async def add_letter(letter: str) -> None:
+        await store.change("one", "k", lambda found: attrs.evolve(found, label=found.label + letter))
+
+    async with trio.open_nursery() as nursery:
+        for letter in "abcdefghijklmnop":
+            nursery.start_soon(add_letter, letter)
+        nursery.start_soon(store.change, "one", "k", lambda found: attrs.evolve(found, disabled=True))
+    found = await store.get("one", "k")
+    assert found is not None
+    assert found.disabled
+    assert sorted(found.label) == list("abcdefghijklmnop")
+
+
+@in_sql
+@pytest.mark.threat("T52")
+async def test_of_changes_made_by_two_processes_none_undoes_another(
+    storage_url: Secret, tmp_path: Path, store: KeyStore
+) -> None:
+    await store.add(key("k"))
+    other = open_key_store(storage_url, tmp_path, SEALING)
+
+    async def count(each: KeyStore) -> None:
+        for _ in range(20):
+            await each.change("one", "k", lambda found: attrs.evolve(found, created_at=found.created_at + 1))
+
+    async with trio.open_nursery() as nursery:
+        for each in (store, other, store):
+            nursery.start_soon(count, each)
+    found = await other.get("one", "k")
+    assert found is not None
+    assert found.created_at == 60.0
+    await other.aclose()
+
+
+@everywhere
+async def test_a_change_that_fails_changes_nothing(store: KeyStore) -> None:
+    class Wrong(Exception):
+        pass
+
+    def fail(_: KeyRecord) -> KeyRecord:
+        raise Wrong
+
+    await store.add(FULL)
+    with pytest.raises(Wrong):
+        await store.change("one", "k1", fail)
+    assert await store.get("one", "k1") == FULL
+    await store.change("one", "k1", lambda found: attrs.evolve(found, label="later"))  # nothing is left locked
+
+
+@everywhere
+async def test_every_change_is_seen_by_the_serial(store: KeyStore) -> None:
+    serials = [await store.serial()]
+    assert await store.serial() == serials[0]
+    for work in (
+        lambda: store.add(key("k")),
+        lambda: store.change("one", "k", lambda found: attrs.evolve(found, label="x")),
+        lambda: store.remove("one", "k"),
+        lambda: store.clear("one"),
+    ):
+        await work()
+        serials.append(await store.serial())
+    assert sorted(set(serials)) == serials
+
+
+@everywhere
+@pytest.mark.threat("T66")
+async def test_clearing_an_app_leaves_the_others(store: KeyStore) -> None:
+    for app in ("one", "two"):
+        for key_id in ("a", "b"):
+            await store.add(key(key_id, app))
+    await store.clear("one")
+    assert await store.list("one") == []
+    assert [found.id for found in await store.list("two")] == ["a", "b"]
 
 
 @everywhere
@@ -100,7 +184,7 @@ async def test_keys_of_two_apps_with_the_same_id_have_nothing_to_do_with_each_ot
     assert await store.get("two", "k1") is None
     assert await store.list("two") == []
     with pytest.raises(KeyUnknown):
-        await store.replace(key("k1", "two"))
+        await store.change("two", "k1", lambda found: found)
     with pytest.raises(KeyUnknown):
         await store.remove("two", "k1")
     await store.add(key("k1", "two"))
@@ -119,8 +203,8 @@ async def test_what_is_no_name_is_no_key_on_every_engine(store: KeyStore, name: 
     for bad in (key(name), key("k", name)):
         with pytest.raises(InvalidName):
             await store.add(bad)
-        with pytest.raises(InvalidName):
-            await store.replace(bad)
+        with pytest.raises(KeyUnknown):
+            await store.change(bad.app, bad.id, lambda found: found)
 
 
 @everywhere

@@ -89,6 +89,16 @@ async def test_replace_and_remove_know_only_who_is_there(store: UserStore) -> No
 
 
 @everywhere
+@pytest.mark.threat("T66")
+async def test_clearing_an_app_leaves_the_others(store: UserStore) -> None:
+    for app in ("a", "b"):
+        await store.add(app, UserRecord("ann"))
+    await store.clear("a")
+    assert await store.list("a") == []
+    assert [user.id for user in await store.list("b")] == ["ann"]
+
+
+@everywhere
 async def test_a_change_touches_its_own_fields_alone(store: UserStore) -> None:
     await store.add("a", FULL)
     changed = await store.change("a", FULL.id, Change(disabled=False, data=None, updated_at=2.0))
@@ -299,7 +309,7 @@ async def test_tables_of_a_newer_router_are_refused_untouched(
     await store.aclose()
     _sql(storage_url, tmp_path, request)("UPDATE trio_router_meta SET value = 99 WHERE name = 'schema'")
     store = open_user_store(storage_url, tmp_path)
-    with pytest.raises(ConfigError, match="schema version 99; this router knows up to 2"):
+    with pytest.raises(ConfigError, match="schema version 99; this router knows up to 3"):
         await store.check()
     with pytest.raises(StorageUnavailable, match="schema version 99"):
         await store.get("a", FULL.id)

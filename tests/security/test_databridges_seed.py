@@ -360,7 +360,7 @@ async def test_a_token_can_be_had_over_rest_with_the_key(app: App) -> None:
         answer = await http.post(url, json=body, auth=(app.web.name, app.web.secret))
         assert answer.status_code == 200
         data = answer.json()["data"]
-        assert sorted(data) == ["expires_in", "token", "token_type"]
+        assert sorted(data) == ["expires_in", "id", "token", "token_type"]
         async with app.as_client(lambda *_: data["token"]) as other:
             assert await slug(other.subscribe("prs:room")) == "token_refused"
         assert (await http.post(url, json=body, auth=(app.web.name, "wrong"))).status_code == 401

@@ -37,7 +37,18 @@ class AccessTokens:
         if claimed is None or claimed[0] != self._app:
             raise TokenInvalid("app")
         key_id = claimed[1]
-        key = await self._keys().get(self._app, key_id) if could_be_key(self._app, key_id) else None
+        if not could_be_key(self._app, key_id):
+            raise TokenInvalid("key")
+        key = await self._keys().get(self._app, key_id)
+        try:
+            return self._verified(token, key_id, key)
+        except TokenInvalid as error:
+            if error.reason != "signature":
+                raise
+        now = await self._keys().get(self._app, key_id, fresh=True)  # it may have been rotated elsewhere just now
+        return self._verified(token, key_id, now)
+
+    def _verified(self, token: UnverifiedToken, key_id: str, key: KeyRecord | None) -> tuple[AccessToken, KeyRecord]:
         if key is None:
             raise TokenInvalid("key")
         secrets = key.live_secrets(self._clock.wall())

@@ -6,7 +6,8 @@ public names. ``{"key", "timestamp", "nonce", "proof"}`` is a server program: an
 may send ``Authorization: Basic`` with key and secret in the upgrade request, over this router's own TLS only.
 
 It must not know sessions. The rule that keeps it honest: a wrong proof, a key that is disabled, of another app (T66) or not
-there, a stale timestamp and a used nonce get one answer after the same work; only the log says which.
+there, a stale timestamp and a used nonce get one answer after the same work; only the log says which. Who guesses at a secret
+is slowed down per key and address (T57), and whether an attempt may be judged is asked in the step in which it is judged.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -23,6 +24,7 @@ import structlog
 from trio_router.auth.nonces import Nonces, TooManyNonces
 from trio_router.auth.services import Services
 from trio_router.auth.strategy import INTERFACE_VERSION, Accepted, Answer, Denied, LoginRequest, NotMine, Unavailable
+from trio_router.auth.throttle import Throttle, throttled
 from trio_router.clock import Clock
 from trio_router.errors import ConfigError, StorageUnavailable
 from trio_router.identity import User
@@ -36,6 +38,10 @@ _PROVEN: Final = frozenset({KEY, "timestamp", "nonce", "proof"})
 _NOBODY: Final = Secret("nobody has this secret: it stands in for keys that do not exist")
 _MAX_SKEW: Final = 300.0
 _MAX_BASIC: Final = 1024  # characters of an Authorization header
+_COUNT: Final = attrs.validators.ge(1)
+_SECONDS: Final = attrs.validators.gt(0.0)
+
+Matches = Callable[[Secret, KeyRecord | None], bool]
 
 
 def _skew(_: object, __: object, value: float) -> None:
@@ -56,6 +62,8 @@ class KeyOptions:
 
     ``skew``: seconds a proof's timestamp may be off. ``user_prefix``: the user id is this and the key's id. ``user_data`` is
     what rules see as ``user.data`` besides ``key``, ``label`` and ``isServer``.
+    ``key_failures`` and ``address_failures`` failed proofs are free for a key from one address and for an address; each further
+    one makes it wait 1, 2, 4 ... ``longest_delay`` seconds. ``failure_window`` seconds without failure forget them.
     """
 
     client_programs: bool = True
@@ -63,6 +71,10 @@ class KeyOptions:
     skew: float = attrs.field(default=30.0, validator=_skew)
     user_prefix: str = attrs.field(default="key:", validator=_prefix)
     user_data: dict[str, Any] | None = attrs.field(default=None, repr=False)
+    key_failures: int = attrs.field(default=5, validator=_COUNT)
+    address_failures: int = attrs.field(default=20, validator=_COUNT)
+    failure_window: float = attrs.field(default=900.0, validator=_SECONDS)
+    longest_delay: float = attrs.field(default=60.0, validator=_SECONDS)
 
 
 @attrs.frozen
@@ -80,8 +92,15 @@ class KeyStrategy:
     name = "key"
 
     def __init__(
-        self, options: KeyOptions, keys: KeyStore, clock: Clock, log: structlog.stdlib.BoundLogger, nonces: Nonces
+        self,
+        options: KeyOptions,
+        keys: KeyStore,
+        clock: Clock,
+        log: structlog.stdlib.BoundLogger,
+        nonces: Nonces,
+        throttle: Throttle | None = None,
     ) -> None:
+        self._throttle = Throttle(clock) if throttle is None else throttle
         self._options = options
         self._keys = keys
         self._clock = clock
@@ -119,15 +138,17 @@ class KeyStrategy:
         return await self._by_proof(request, name, proof)
 
     async def _by_proof(self, request: LoginRequest, name: str, given: _Proof) -> Answer:
-        key = await self._find(request.app, name)
+        def matches(secret: Secret, key: KeyRecord | None) -> bool:
+            signed = (
+                key.name if key is not None else f"{request.app}.unknown"
+            )  # what is no key is not signed over at length
+            expected = key_proof(signed, given.timestamp, given.nonce, request.session_id, secret)
+            return hmac.compare_digest(expected, given.proof)
+
+        key = await self._proven(request, name, matches, "wrong_proof")
+        if isinstance(key, Denied):
+            return key
         now = self._clock.wall()
-        name = key.name if key is not None else f"{request.app}.unknown"  # what is no key is not signed over at length
-        matches = False
-        for secret in _secrets(key, now):
-            expected = key_proof(name, given.timestamp, given.nonce, request.session_id, secret)
-            matches |= hmac.compare_digest(expected, given.proof)
-        if key is None or not matches:
-            return Denied("unknown_key" if key is None else "wrong_proof")
         if abs(now - given.timestamp) > self._options.skew:
             return Denied("wrong_time")
         try:
@@ -139,15 +160,32 @@ class KeyStrategy:
     async def _by_header(self, request: LoginRequest, name: str, given: str) -> Answer:
         if not request.secure:
             return Denied("basic_without_tls")
-        key = await self._find(request.app, name)
-        matches = False
-        for secret in _secrets(key, self._clock.wall()):
-            matches |= secret.matches(given)
-        if key is None or not matches:
-            return Denied("unknown_key" if key is None else "wrong_secret")
-        return self._accepted(key, is_server=True)
+        key = await self._proven(request, name, lambda secret, _: secret.matches(given), "wrong_secret")
+        return key if isinstance(key, Denied) else self._accepted(key, is_server=True)
 
-    async def _find(self, app: str, name: object) -> KeyRecord | None:
+    async def _proven(self, request: LoginRequest, name: str, matches: Matches, wrong: str) -> KeyRecord | Denied:
+        """The key whose secret the client has shown that it knows; ``matches`` compares one secret with what it showed."""
+        known = name if _is_name(name) else ""  # what is no key's name is nobody's, and is not remembered at length
+        who = (request.app, known, request.remote_address)
+        if (wait := self._throttle.wait(*who)) > 0:
+            return throttled(wait)
+        key = await self._find(request.app, name)
+        if not (proven := self._any(matches, key)) and key is not None:  # it may have been rotated elsewhere just now
+            key = await self._find(request.app, name, fresh=True)
+            proven = self._any(matches, key)
+        if (wait := self._throttle.wait(*who)) > 0:  # others of its kind failed while the store was asked
+            return throttled(wait)
+        if key is None or not proven:
+            self._throttle.failed(*who)
+            return Denied("unknown_key" if key is None else wrong)
+        self._throttle.succeeded(*who)
+        return key
+
+    def _any(self, matches: Matches, key: KeyRecord | None) -> bool:
+        """Whether a live secret of ``key`` matches; all of them are compared, whichever it is (T53)."""
+        return max([matches(secret, key) for secret in _secrets(key, self._clock.wall())], default=False)
+
+    async def _find(self, app: str, name: object, *, fresh: bool = False) -> KeyRecord | None:
         """The key of this name, if it is one of this app and not disabled; the store is asked in any case."""
         key_id = ""
         if isinstance(name, str):
@@ -157,7 +195,7 @@ class KeyStrategy:
                 pass
             else:
                 key_id = found if owner == app else ""
-        key = await self._keys.get(app, key_id or "unknown")
+        key = await self._keys.get(app, key_id or "unknown", fresh=fresh)
         return None if key is None or not key_id or key.disabled else key
 
     def _accepted(self, key: KeyRecord, *, is_server: bool) -> Accepted:
@@ -178,7 +216,7 @@ class KeyType:
     Options = KeyOptions
 
     def outlives_reload(self, options: KeyOptions) -> bool:  # noqa: ARG002 - interface
-        """It keeps the nonces that were used."""
+        """It keeps the nonces that were used, and its count of failed proofs."""
         return True
 
     def unsafe(self, options: KeyOptions) -> list[str]:
@@ -187,7 +225,23 @@ class KeyType:
 
     def build(self, options: KeyOptions, services: Services) -> KeyStrategy:
         """Opens the store of keys. Raises ``ConfigError``: keys cannot be kept as the storage is configured."""
-        return KeyStrategy(options, services.keys(), services.clock, services.log, Nonces())
+        throttle = Throttle(
+            services.clock,
+            user_failures=options.key_failures,
+            address_failures=options.address_failures,
+            window=options.failure_window,
+            longest_delay=options.longest_delay,
+        )
+        return KeyStrategy(options, services.keys(), services.clock, services.log, Nonces(), throttle)
+
+
+def _is_name(name: str) -> bool:
+    """Whether a key can have this name."""
+    try:
+        split_key(name)
+    except InvalidName:
+        return False
+    return True
 
 
 def _secrets(key: KeyRecord | None, now: float) -> tuple[Secret, ...]:

@@ -1,8 +1,8 @@
 """Administration of the app keys of one app: what the commands and the REST interface are made of.
 
 It makes ids and secrets and asks the store; it must not know who is asking. The rule that keeps it honest: a secret goes
-out once, in the answer to what made it (``Issued``); nothing else that goes out holds one (T62). Whoever has a key that
-was disabled, removed or restricted is told through ``on_changed``, so that live sessions follow.
+out once, in the answer to what made it (``Issued``); nothing else that goes out holds one (T62). Every change is made to the
+key as it is at that moment, so that of two administrators neither undoes what the other did.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from trio_router.auth.keyring import OnChanged
 from trio_router.clock import Clock
 from trio_router.errors import RouterError
 from trio_router.grants import GRANTS, Grants
 from trio_router.names import InvalidName, check_key_id
 from trio_router.secret import Secret
-from trio_router.storage.keys import KeyExists, KeyRecord, KeyStore, KeyUnknown
+from trio_router.storage.keys import Alter, KeyExists, KeyRecord, KeyStore, KeyUnknown
 
 SECRET_BYTES: Final = 32  # 256 bits: as long as HS256's hash (RFC 7518, 3.2)
 ID_BYTES: Final = 6
@@ -70,11 +69,10 @@ def public(key: KeyRecord) -> dict[str, Any]:
 class Keys:
     """The keys of ``app``. Every method may raise ``KeyRefused`` and ``StorageUnavailable``."""
 
-    def __init__(self, store: KeyStore, app: str, clock: Clock, *, on_changed: OnChanged | None = None) -> None:
+    def __init__(self, store: KeyStore, app: str, clock: Clock) -> None:
         self._store = store
         self._app = app
         self._clock = clock
-        self._on_changed = on_changed
 
     async def create(
         self, key_id: str | None = None, *, label: str = "", grants: Iterable[str] | None = None
@@ -105,30 +103,39 @@ class Keys:
 
     async def disable(self, key_id: str) -> KeyRecord:
         """Nothing is opened or verified with the key any more."""
-        key = await self._replace(attrs.evolve(await self.get(key_id), disabled=True))
-        self._changed(key_id, None)
-        return key
+        return await self.change(key_id, disabled=True)
 
     async def enable(self, key_id: str) -> KeyRecord:
         """The key works again."""
-        return await self._replace(attrs.evolve(await self.get(key_id), disabled=False))
+        return await self.change(key_id, disabled=False)
 
     async def grant(self, key_id: str, grants: Iterable[str]) -> KeyRecord:
         """From now on the key may do at most this."""
-        granted = _grants(grants)
-        key = await self._replace(attrs.evolve(await self.get(key_id), grants=granted))
-        self._changed(key_id, key)
-        return key
+        return await self.change(key_id, grants=grants)
+
+    async def change(
+        self, key_id: str, *, disabled: bool | None = None, grants: Iterable[str] | None = None
+    ) -> KeyRecord:
+        """Change what is given, all of it in one step; the rest stays as it is."""
+        fields: dict[str, Any] = {}
+        if disabled is not None:
+            fields["disabled"] = disabled
+        if grants is not None:
+            fields["grants"] = _grants(grants)
+        return await self._change(key_id, lambda key: attrs.evolve(key, **fields)) if fields else await self.get(key_id)
 
     async def rotate(self, key_id: str, *, grace: float = GRACE) -> Issued:
         """A new secret, which signs from now on. The one before verifies ``grace`` seconds longer; older ones end at once."""
         if not 0 <= grace <= MAX_GRACE:
             raise KeyRefused("invalid", f"expected 0 to {MAX_GRACE:g} seconds", "grace")
-        key, secret = await self.get(key_id), _new_secret()
-        kept = key.secrets[:1] if grace else ()
+        secret = _new_secret()
         ends = self._clock.wall() + grace if grace else None
-        key = await self._replace(attrs.evolve(key, secrets=(secret, *kept), expires_old=ends))
-        return Issued(key, secret)
+
+        def rotated(key: KeyRecord) -> KeyRecord:
+            kept = key.secrets[:1] if grace else ()
+            return attrs.evolve(key, secrets=(secret, *kept), expires_old=ends)
+
+        return Issued(await self._change(key_id, rotated), secret)
 
     async def remove(self, key_id: str) -> None:
         """Forget the key; what it signed verifies no more."""
@@ -136,18 +143,12 @@ class Keys:
             await self._store.remove(self._app, key_id)
         except KeyUnknown:
             raise _unknown() from None
-        self._changed(key_id, None)
 
-    async def _replace(self, key: KeyRecord) -> KeyRecord:
+    async def _change(self, key_id: str, alter: Alter) -> KeyRecord:
         try:
-            await self._store.replace(key)
+            return await self._store.change(self._app, key_id, alter)
         except KeyUnknown:
             raise _unknown() from None
-        return key
-
-    def _changed(self, key_id: str, key: KeyRecord | None) -> None:
-        if self._on_changed is not None:
-            self._on_changed(key_id, key)
 
 
 def _new_secret() -> Secret:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from trio_router.errors import RouterError
-from trio_router.storage.revocations import Kind, Revocation
+from trio_router.storage.revocations import Kind, Revocation, merged
 
 MAX_ENTRIES: Final = 100_000
 
@@ -71,6 +71,11 @@ class RevocationIndex:
         for revocation in revocations:
             self._put(revocation)
 
+    def take(self, revocation: Revocation) -> bool:
+        """Take in what somebody else has revoked; whether that is new. It counts even if the index is full."""
+        before = self._found.get(_place(revocation))
+        return self._put(revocation) != before
+
     def add(self, revocation: Revocation, now: float) -> Revocation:
         """From now on it counts. Returns it together with what was revoked by that name before. Raises ``RevocationsFull``."""
         if len(self._found) >= self._entries and _place(revocation) not in self._found:
@@ -107,10 +112,8 @@ class RevocationIndex:
     def _put(self, revocation: Revocation) -> Revocation:
         place = _place(revocation)
         kept = self._found.get(place)
-        if kept is not None:  # a later one replaces an earlier one, and takes nothing back
-            revocation = attrs.evolve(
-                revocation, at=max(kept.at, revocation.at), until=max(kept.until, revocation.until)
-            )
+        if kept is not None:
+            revocation = merged(kept, revocation)
         self._found[place] = revocation
         return revocation
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
 import attrs
 
+from trio_router.auth.strategy import Denied
 from trio_router.clock import Clock
 
 MAX_ENTRIES: Final = 10_000
@@ -110,6 +112,11 @@ class Throttle:
     def __len__(self) -> int:
         """How many entries are held."""
         return len(self._pairs) + len(self._addresses)
+
+
+def throttled(wait: float) -> Denied:
+    """What is answered to an attempt that was made too early and is not judged; the client may know how long to ``wait``."""
+    return Denied("throttled", {"error": "too many failed logins", "retry_after": math.ceil(wait)})
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,7 +11,6 @@ that no login outruns an administrator who has just disabled the user.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,7 +23,7 @@ from trio_router.auth.accounts import AccountError, Accounts
 from trio_router.auth.passwords import QUEUE, HashingBusy, InvalidPassword, PasswordHasher, check_password
 from trio_router.auth.services import Services
 from trio_router.auth.strategy import INTERFACE_VERSION, Accepted, Answer, Denied, LoginRequest, NotMine, Unavailable
-from trio_router.auth.throttle import Throttle
+from trio_router.auth.throttle import Throttle, throttled
 from trio_router.auth.userfile import FileUser
 from trio_router.errors import ConfigError, StorageUnavailable
 from trio_router.identity import User
@@ -131,7 +130,7 @@ class UsersStrategy:
         known = username if could_exist(username) else ""  # what is no id is nobody, and is not remembered at length
         who = (request.app, known, request.remote_address)
         if (wait := self._throttle.wait(*who)) > 0:
-            return _throttled(wait)
+            return throttled(wait)
         try:
             check_password(password)
         except InvalidPassword:  # nobody's password: told without a hash, since that tells nothing about the user
@@ -142,7 +141,7 @@ class UsersStrategy:
             old, new = (record.password_hash if record else None), None
             async with self._hasher.turn() as turn:
                 if (wait := self._throttle.wait(*who)) > 0:
-                    return _throttled(wait)
+                    return throttled(wait)
                 matches = await turn.verify(old, password)
                 if record is None or record.disabled or old is None or not matches:
                     self._throttle.failed(*who)
@@ -215,7 +214,3 @@ def _reason(record: UserRecord | None) -> str:
     if record.disabled:
         return "disabled"
     return "no_password" if record.password_hash is None else "wrong_password"
-
-
-def _throttled(wait: float) -> Denied:
-    return Denied("throttled", {"error": "too many failed logins", "retry_after": math.ceil(wait)})

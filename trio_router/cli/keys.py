@@ -1,7 +1,7 @@
 """``trio-router keys`` and ``trio-router apps``: app keys, straight in the store the config names.
 
-The work is ``auth.keys``. A running router sees every change within seconds (``auth.keyring.RECHECK``), and a new key at its first
-login. The rule that keeps it honest: a secret is printed once, by the command that made it, and comes from no argument (T62).
+The work is ``auth.keys``. Running routers follow within ``storage.poll_interval``, and know a new key at its first login. The rule
+that keeps it honest: a secret is printed once, by the command that made it, and comes from no argument (T62).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def list_apps(*, config_path: str, as_json: bool) -> None:
 def keys() -> None:
     """Administer app keys.
 
-    A running router follows within seconds: a key that is disabled, removed or restricted takes its sessions along.
+    Running routers follow within half a second: a key that is disabled, removed or restricted takes its sessions along.
     """
 
 

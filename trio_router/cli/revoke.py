@@ -37,7 +37,7 @@ def revoke(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Revoke a token by its id, a session, a user, a key, or everything issued before an instant.
+    """Revoke an access token or a trust-token by its id, a session, a user, a key, or everything issued before an instant.
 
     VALUE is the id; for "before" it is seconds since the epoch, by default now. What is issued later is not affected. The
     sessions that depend on what is revoked end before the command does.
@@ -51,4 +51,5 @@ def revoke(
     elif not value:
         raise click.UsageError(f"{kind}: VALUE is missing")
     answer = administration(config_path, url, token_file).ask("POST", "/admin/revocations", body)
-    line(safe_json(answer) if as_json else f"revoked; {answer['ended']} sessions ended")
+    also = f", and {answer['rights']} rights of others" if answer["rights"] else ""
+    line(safe_json(answer) if as_json else f"revoked; {answer['ended']} sessions{also} ended")

@@ -18,7 +18,7 @@ from trio_router.config.load import load
 from trio_router.config.schema import APP
 from trio_router.storage.keys import KeyRecord
 from trio_router.storage.opening import open_key_store
-from trio_router.tokens.trust import ACTIONS, DEFAULT_TTL, Participant, TrustAction, issue_trust_token
+from trio_router.tokens.trust import ACTIONS, DEFAULT_TTL, Participant, TrustAction, issue_trust_token, new_token_id
 
 
 @click.group()
@@ -52,11 +52,12 @@ def trust(
     config_path: str,
     as_json: bool,
 ) -> None:
-    """Make a trust-token: one session may open one channel or procedure."""
+    """Make a trust-token: one session may open one channel or procedure. With --json its id is told, for `revoke token`."""
     if sysinfo is not None and (not isinstance(sysinfo, dict) or sysid is None):
         raise click.UsageError("--sysinfo: expected a JSON object, together with --sysid")
-    clock = SystemClock()
-    secrets = _key(config_path, app, key_id).live_secrets(clock.wall())
+    clock, token_id = SystemClock(), new_token_id()
+    key, max_lifetime = _key(config_path, app, key_id)
+    secrets = key.live_secrets(clock.wall())
     if not secrets:
         raise Failure(f"the key {app}.{key_id} is disabled", code="key_disabled")
     try:
@@ -70,22 +71,26 @@ def trust(
             action=action,
             ttl=ttl,
             now=clock.wall(),
+            token_id=token_id,
+            max_lifetime=max_lifetime,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    line(safe_json({"token": text}) if as_json else text)
+    line(safe_json({"token": text, "id": token_id}) if as_json else text)
 
 
-def _key(config_path: str, app: str, key_id: str) -> KeyRecord:
-    async def main() -> KeyRecord | None:
+def _key(config_path: str, app: str, key_id: str) -> tuple[KeyRecord, float]:
+    """The key, and how many seconds the router lets a trust-token be good for."""
+
+    async def main() -> tuple[KeyRecord | None, float]:
         config = load(config_path)
         store = open_key_store(config.storage.url, config.base, config.storage.encryption_key)
         try:
-            return await store.get(app, key_id)
+            return await store.get(app, key_id), config.trust.max_lifetime
         finally:
             await store.aclose()
 
-    key = output.run(main)
+    key, max_lifetime = output.run(main)
     if key is None:
         raise Failure(f"there is no key {app}.{key_id}", code="key_unknown")
-    return key
+    return key, max_lifetime

@@ -14,7 +14,7 @@ from trio_router.config.schema import App, Config
 from trio_router.secret import Secret
 
 LIVE: Final = frozenset(
-    {"rules", "shadow_rules", "login", "limits", "log", "login_deadline"}
+    {"rules", "shadow_rules", "login", "limits", "log", "login_deadline", "trust"}
     | {"listen.origins", "listen.require_origin", "listen.trusted_proxies"}
     | {"apps.rules", "apps.shadow_rules", "apps.login", "apps.limits"}
 )

@@ -17,9 +17,13 @@ from trio_router.limits import Limits
 from trio_router.names import InvalidName, check_app_name
 from trio_router.permissions.redaction import check_path
 from trio_router.secret import Secret
+from trio_router.tokens.claims import MAX_LEEWAY
+from trio_router.tokens.trust import LONGEST_LIFETIME, MAX_LIFETIME
 
 MIN_ADMIN_TOKEN: Final = 24
 MIN_ENCRYPTION_KEY: Final = 32
+MIN_POLL: Final = 0.05
+MAX_POLL: Final = 60.0
 APP: Final = "default"
 """The app of the top level of a config file."""
 
@@ -187,15 +191,40 @@ class HttpApi:
         return f"{base}{self.path}", None if self.auth_path is None else f"{base}{self.auth_path}"
 
 
+def _poll_interval(_: object, __: object, value: float) -> None:
+    if not MIN_POLL <= value <= MAX_POLL:
+        raise ValueError(f"must be from {MIN_POLL:g} to {MAX_POLL:g} seconds")
+
+
 @attrs.frozen
 class Storage:
     """Where users, app keys and revocations are kept: an SQLAlchemy URL; a relative SQLite path counts from the config's folder.
 
     ``encryption_key``: the secrets of app keys rest sealed under it. Without one no app key can be kept in a database.
+    ``poll_interval``: so many seconds after another router or a command has stored it, what was revoked or changed is in force here.
     """
 
     url: Secret = attrs.field(factory=lambda: Secret("sqlite:///router.db"))
     encryption_key: Secret | None = attrs.field(default=None, validator=_encryption_key)
+    poll_interval: float = attrs.field(default=0.5, validator=_poll_interval)
+
+
+def _trust_lifetime(_: object, __: object, value: float) -> None:
+    if not 1 <= value <= LONGEST_LIFETIME:
+        raise ValueError(f"must be from 1 to {LONGEST_LIFETIME:.0f} seconds")
+
+
+def _leeway(_: object, __: object, value: float) -> None:
+    if not 0 <= value <= MAX_LEEWAY:
+        raise ValueError(f"must be from 0 to {MAX_LEEWAY:.0f} seconds")
+
+
+@attrs.frozen
+class TrustSection:
+    """What is asked of trust-tokens, in seconds: how long one may be good for, and how far off the clock of whoever signs may be."""
+
+    max_lifetime: float = attrs.field(default=MAX_LIFETIME, validator=_trust_lifetime)
+    leeway: float = attrs.field(default=5.0, validator=_leeway)
 
 
 @attrs.frozen
@@ -304,6 +333,7 @@ class Config:
     rest: RestSection | None = None
     http_api: HttpApi | None = None
     storage: Storage = attrs.field(factory=Storage)
+    trust: TrustSection = attrs.field(factory=TrustSection)
     limits: Limits = attrs.field(factory=Limits)
     log: Log = attrs.field(factory=Log)
     decisions: Decisions = attrs.field(factory=Decisions)

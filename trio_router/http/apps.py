@@ -105,12 +105,9 @@ class _Apps:
     async def change(self, request: Request) -> Response:
         keys, key_id = self._keys(request), request.path_params["key_id"]
         change = await body(request, KeyChange)
-        key = await keys.get(key_id)
-        if change.grants is not msgspec.UNSET:
-            key = await keys.grant(key_id, change.grants)
-        if change.disabled is not msgspec.UNSET:
-            key = await (keys.disable(key_id) if change.disabled else keys.enable(key_id))
-        return answers.json(public(key))
+        disabled = None if change.disabled is msgspec.UNSET else change.disabled
+        grants = None if change.grants is msgspec.UNSET else change.grants
+        return answers.json(public(await keys.change(key_id, disabled=disabled, grants=grants)))
 
     async def rotate(self, request: Request) -> Response:
         keys = self._keys(request)

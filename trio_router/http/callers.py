@@ -98,7 +98,7 @@ class Callers:
         self._revocations = revocations
         self._clock = clock
         self._plain_basic = plain_basic
-        self._throttle = throttle or Throttle(clock)
+        self._throttle = Throttle(clock) if throttle is None else throttle
 
     async def by_key(self, request: Request) -> Caller:
         """The program behind ``Authorization: Basic``. Raises ``HttpError`` 401, 403 or 429, and ``StorageUnavailable``."""
@@ -124,12 +124,19 @@ class Callers:
         self._wait(app_name, key_id, request)
         app = self._apps(app_name)
         key = None if app is None else await app.keys().get(app_name, key_id)
-        secrets = (_NOBODY,) if key is None else key.live_secrets(self._clock.wall()) or (_NOBODY,)
-        matches = max([secret.matches(given) for secret in secrets])  # all of them, whichever it is (T53)
+        matches = self._matches(key, given)
+        if app is not None and key is not None and not matches:  # it may have been rotated elsewhere just now
+            key = await app.keys().get(app_name, key_id, fresh=True)
+            matches = self._matches(key, given)
+        self._wait(app_name, key_id, request)  # others of its kind may have failed while the store was asked
         if app is None or key is None or not matches:
             raise self._failed(app_name, key_id, request, "key")
         self._throttle.succeeded(app_name, key_id, _remote(request))
         return Caller(app, key, _remote(request))
+
+    def _matches(self, key: KeyRecord | None, given: str) -> bool:
+        secrets = (_NOBODY,) if key is None else key.live_secrets(self._clock.wall()) or (_NOBODY,)
+        return max([secret.matches(given) for secret in secrets])  # all of them, whichever it is (T53)
 
     async def _holder(self, request: Request, text: str) -> Caller:
         app_name = ""

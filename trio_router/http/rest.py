@@ -26,8 +26,9 @@ from trio_router.http.callers import Caller, Callers
 from trio_router.http.routes import body
 from trio_router.payload import Payload
 from trio_router.protocols import codes
-from trio_router.scope import EVERYTHING, Scope
+from trio_router.scope import EVERYTHING, UNUSED, Scope
 from trio_router.tokens.access import LIFETIME, issue
+from trio_router.tokens.trust import MAX_LIFETIME
 
 _GRANT_OF: Final[dict[str, Callable[[Grants], bool]]] = {
     "subscribe": lambda grants: grants.subscribe,
@@ -66,6 +67,8 @@ class Rest:
     revocations: Revocations
     issuer: str
     now: Callable[[], float]
+    trust_lifetime: Callable[[], float] = lambda: MAX_LIFETIME
+    """Seconds a trust-token may be good for."""
 
     def routes(self) -> list[BaseRoute]:
         """The routes of ``/v1``."""
@@ -73,7 +76,7 @@ class Rest:
             Route("/v1/keys/tokens", self._issue, methods=["POST"]),
             Route("/v1/keys/tokens/refresh", self._refresh, methods=["POST"]),
             Route("/v1/keys/tokens/revoke", self._revoke, methods=["POST"]),
-            *trust.routes(self.callers, self.now),
+            *trust.routes(self.callers, self.now, self.trust_lifetime),
             Route("/v1/channels/{channel:path}/messages", self._publish, methods=["POST"]),
         ]
 
@@ -84,6 +87,11 @@ class Rest:
             scope = Scope.of(new.permissions, new.restrictions)
         except ValueError as error:
             raise HttpError(400, "invalid_body", str(error)) from None
+        idle = sorted(scope.permissions & UNUSED)
+        if idle:
+            raise HttpError(
+                400, "invalid_body", f"permissions: nothing here asks for {' or '.join(idle)}: leave it out"
+            )
         beyond = [
             word for word, granted in _GRANT_OF.items() if word in scope.permissions and not granted(caller.key.grants)
         ]

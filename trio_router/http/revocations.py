@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from trio_router.auth.revocation import RevocationsFull
-from trio_router.auth.revocations import KEPT, Revocations, RevocationStoreUnavailable
+from trio_router.auth.revocations import KEPT, Ended, Revocations, RevocationStoreUnavailable
 from trio_router.http import answers
 from trio_router.http.answers import HttpError
 from trio_router.http.routes import body
@@ -53,10 +53,15 @@ def revocation_routes(revocations: Revocations) -> list[BaseRoute]:
         except RevocationsFull as error:
             raise HttpError(507, "too_many_revocations", str(error)) from None
         except RevocationStoreUnavailable as error:
-            raise HttpError(503, "revocation_not_stored", {"ended": error.ended}) from None
-        return answers.json({"ended": ended})
+            raise HttpError(503, "revocation_not_stored", _told(error.ended)) from None
+        return answers.json(_told(ended))
 
     return [
         Route("/admin/revocations", page, methods=["GET"]),
         Route("/admin/revocations", add, methods=["POST"]),
     ]
+
+
+def _told(ended: Ended) -> dict[str, int]:
+    """``ended``: sessions; ``rights``: what trust-tokens had opened for others."""
+    return {"ended": ended.sessions, "rights": ended.rights}

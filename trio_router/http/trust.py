@@ -19,7 +19,7 @@ from trio_router.http import answers
 from trio_router.http.answers import HttpError
 from trio_router.http.callers import Callers
 from trio_router.http.routes import body
-from trio_router.tokens.trust import DEFAULT_TTL, Participant, TrustAction, issue_trust_token
+from trio_router.tokens.trust import DEFAULT_TTL, Participant, TrustAction, issue_trust_token, new_token_id
 
 _log = log.get("rest")
 
@@ -36,8 +36,11 @@ class NewTrustToken(msgspec.Struct, forbid_unknown_fields=True):
     ttl: float = DEFAULT_TTL
 
 
-def routes(callers: Callers, now: Callable[[], float]) -> list[BaseRoute]:
-    """``POST /v1/keys/trust-tokens``, by Basic with an app key: 200 ``{"data": {"token", "token_type", "expires_in"}}``."""
+def routes(callers: Callers, now: Callable[[], float], max_lifetime: Callable[[], float]) -> list[BaseRoute]:
+    """``POST /v1/keys/trust-tokens``, by Basic with an app key: 200 ``{"data": {"token", "token_type", "expires_in", "id"}}``.
+
+    ``max_lifetime``: the seconds a token may be good for now. ``id`` is what it is revoked by.
+    """
 
     async def issue(request: Request) -> Response:
         caller = await callers.by_key(request)
@@ -46,6 +49,7 @@ def routes(callers: Callers, now: Callable[[], float]) -> list[BaseRoute]:
         secrets = key.live_secrets(issued_at)
         if not key.grants.issue or not secrets:
             raise HttpError(403, "may_not_issue")
+        token_id = new_token_id()
         try:
             token = issue_trust_token(
                 key=key.id,
@@ -57,11 +61,15 @@ def routes(callers: Callers, now: Callable[[], float]) -> list[BaseRoute]:
                 action=new.action,
                 ttl=new.ttl,
                 now=issued_at,
+                token_id=token_id,
+                max_lifetime=max_lifetime(),
             )
         except ValueError as error:
             raise HttpError(400, "invalid_body", str(error)) from None
-        _log.info("trust_token_issued", app=key.app, key=key.id, session=new.session, channel=new.channel)
-        answer = {"token": token, "token_type": "Trust", "expires_in": int(issued_at + new.ttl)}
+        _log.info(
+            "trust_token_issued", app=key.app, key=key.id, token=token_id, session=new.session, channel=new.channel
+        )
+        answer = {"token": token, "token_type": "Trust", "expires_in": int(issued_at + new.ttl), "id": token_id}
         return answers.json({"data": answer})
 
     return [Route("/v1/keys/trust-tokens", issue, methods=["POST"])]

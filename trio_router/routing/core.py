@@ -37,7 +37,16 @@ from trio_router.routing.presence import Presence
 from trio_router.routing.rpc import Rpc
 from trio_router.routing.session import Session
 from trio_router.routing.standing import Loss, Reconsideration
-from trio_router.routing.trust import CLOSED, NOT_OPEN, TrustDesk, drop, drop_all, publishing_word, standing_word
+from trio_router.routing.trust import (
+    CLOSED,
+    NOT_OPEN,
+    REVOKED,
+    TrustDesk,
+    drop,
+    drop_all,
+    publishing_word,
+    standing_word,
+)
 from trio_router.tokens.trust import Trust
 
 
@@ -143,6 +152,21 @@ class Core:
         """Let a session leave now, and ask it to close: nothing more is routed to it, whatever its connection still does."""
         self.detach(session)
         session.peer.close(code)
+
+    def end_openings(self, judge: Callable[[Identity, Trust], bool]) -> int:
+        """End what stands because of the trust-tokens that ``judge`` names; returns how many rights that were.
+
+        Their sessions stay, and are told: TOKEN_REFUSED, ``revoked``.
+        """
+        ended = 0
+        for session in tuple(self._sessions.values()):
+            found = [place for place, opening in session.openings.items() if judge(session.identity, opening.trust)]
+            for action, name in found:
+                if standing.holds(session, action, name):
+                    self._close(session, action, name)
+                    session.peer.revoked(standing.VERBS[action], name, codes.TOKEN_REFUSED, REVOKED)
+                    ended += 1
+        return ended
 
     def publish_as(self, identity: Identity, channel: str, data: Payload) -> None:
         """Publish for somebody who has no session, through the same door. Raises ``Refused``."""

@@ -27,6 +27,10 @@ NOT_OPEN: Final = Decision(allowed=False, reason=Reason.NOT_OPEN)
 RECEIVE_ONLY: Final = Decision(
     allowed=False, reason=Reason.NOT_OPEN, reason_text="the trust-token does not let this session publish here"
 )
+REVOKED: Final = "revoked"
+"""What is told of a token that was revoked: one that is presented, and one that opened what stands."""
+
+_TAKEN_BACK: Final = Decision(allowed=False, reason=Reason.TOKEN_REFUSED, reason_text=REVOKED)
 NOT_HERE: Final = Decision(allowed=False, reason=Reason.TOKEN_REFUSED, reason_text="not_supported")
 
 Use = Literal["subscribe", "connect", "provide", "call"]
@@ -58,27 +62,35 @@ Openings = dict[tuple[Action, str], Opening]
 
 
 class TrustDesk:
-    """Judges trust-tokens for one app. Without a ``verifier`` none holds."""
+    """Judges trust-tokens for one app. Without a ``verifier`` none holds. ``revoked`` says which were taken back.
 
-    def __init__(self, verifier: TrustVerifier | None = None, wakes: Wakes | None = None) -> None:
-        self._verifier = verifier
+    ``verifier`` may be replaced at any time; what stands open stays so until its token ends.
+    """
+
+    def __init__(
+        self,
+        verifier: TrustVerifier | None = None,
+        wakes: Wakes | None = None,
+        *,
+        revoked: Callable[[Identity, Trust], bool] = lambda _, __: False,
+    ) -> None:
+        self.verifier = verifier
         self._wakes = wakes
+        self._revoked = revoked
 
     def present(self, identity: Identity, use: Use, name: str, token: str | None) -> tuple[Decision, Trust | None]:
         """What to tell the door about the kind of ``name``, and what the token opens. Public names need none and open none."""
         kind = kind_of(name)
         if not kind or identity.is_server or token is None or not identity.key or "*" in name:
             return CLOSED, None
-        if self._verifier is None or self._wakes is None:
+        if self.verifier is None or self._wakes is None:
             return NOT_HERE, None
         action = "system_channel.subscribe" if kind == SYSTEM and use == "subscribe" else ACTIONS[use]
         try:
-            trust = self._verifier.verify(
-                token, session=identity.session_id, name=name, action=action, key=identity.key
-            )
+            trust = self.verifier.verify(token, session=identity.session_id, name=name, action=action, key=identity.key)
         except TokenInvalid as error:
             return Decision(allowed=False, reason=Reason.TOKEN_REFUSED, reason_text=error.reason), None
-        return OPEN, trust
+        return (_TAKEN_BACK, None) if self._revoked(identity, trust) else (OPEN, trust)
 
     def keep(
         self, openings: Openings, action: Action, name: str, trust: Trust | None, ended: Callable[[], None]

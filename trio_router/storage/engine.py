@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +87,21 @@ def connect(database: Database, *, connections: int) -> sa.Engine:
         return engine
     arguments = _postgresql_arguments(database.url)
     return sa.create_engine(database.url, connect_args=arguments, pool_pre_ping=True, pool_recycle=1800, **common)
+
+
+@contextmanager
+def transaction(connection: sa.Connection) -> Iterator[None]:
+    """What is done to ``connection``, which is in autocommit mode, takes effect whole at the end of the block, or not at all.
+
+    On SQLite no two of these run at once; on PostgreSQL whoever needs that takes a lock.
+    """
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
 
 
 def _sqlite(url: sa.URL, base: Path) -> Database:

@@ -6,6 +6,7 @@ leave the store only as ``Secret``. Two secrets may be live at once while a key 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -59,23 +60,36 @@ class KeyUnknown(Exception):
     """There is no key with this id."""
 
 
+Alter = Callable[[KeyRecord], KeyRecord]
+"""Makes of a key what is to be in its place, with the same app and id. Called in a thread, with the key as it is at that moment."""
+
+
 class KeyStore(Protocol):
     """Keys of all apps; ``app`` is part of every look-up (T66). Every method may raise ``StorageUnavailable``."""
 
-    async def get(self, app: str, key_id: str) -> KeyRecord | None:
-        """The key, or None."""
+    async def get(self, app: str, key_id: str, *, fresh: bool = False) -> KeyRecord | None:
+        """The key, or None. ``fresh``: whoever remembers keys is to ask again all the same."""
 
     async def add(self, key: KeyRecord) -> None:
         """Store a new key. Raises ``KeyExists``."""
 
-    async def replace(self, key: KeyRecord) -> None:
-        """Store ``key`` in place of the one with its app and id. Raises ``KeyUnknown``."""
+    async def change(self, app: str, key_id: str, alter: Alter) -> KeyRecord:
+        """Put ``alter(key)`` in place of the key and give it, in one step: of two changes neither undoes the other.
+
+        Raises ``KeyUnknown``, and what ``alter`` raises; nothing has changed then.
+        """
 
     async def remove(self, app: str, key_id: str) -> None:
         """Forget the key. Raises ``KeyUnknown``."""
 
+    async def clear(self, app: str) -> None:
+        """Forget all keys of the app."""
+
     async def list(self, app: str) -> list[KeyRecord]:
         """All keys of the app, in order of id."""
+
+    async def serial(self) -> int:
+        """A number that is another one after every change to any key, whoever made it."""
 
     async def check(self) -> None:
         """Connect now instead of on first use. Raises ``ConfigError`` (wrong file mode, schema too new) besides."""

@@ -60,6 +60,10 @@ class MemoryUserStore:
         self._known(app, user_id)
         del self._users[app, user_id]
 
+    async def clear(self, app: str) -> None:
+        await self._enter()
+        self._users = {place: user for place, user in self._users.items() if place[0] != app}
+
     async def list(self, app: str, *, after: str = "", limit: int = 100) -> list[UserRecord]:
         if after:
             check_user_id(after)

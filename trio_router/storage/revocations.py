@@ -28,7 +28,7 @@ class Revocation:
 
     ``kind`` says what ``value`` is: a token id (``jti``), a session id, a user id, a key id; for ``before`` it is "" and everything
     issued before ``at`` is revoked. ``at`` is when it was revoked and ``until`` when it can be forgotten (epoch seconds). For ``user``
-    and ``key``, what was issued after ``at`` is not affected.
+    and ``key``, what was issued after ``at`` is not affected. ``for_good``: who is sent away is told not to come back.
     """
 
     app: str
@@ -36,6 +36,15 @@ class Revocation:
     value: str
     at: float
     until: float
+    for_good: bool = False
+
+
+@attrs.frozen
+class News:
+    """Revocations in the order they were stored, and the serial to ask with for what comes after them."""
+
+    revocations: tuple[Revocation, ...]
+    serial: int
 
 
 def check_revocation(revocation: Revocation) -> None:
@@ -57,14 +66,30 @@ def check_revocation(revocation: Revocation) -> None:
         raise InvalidRevocation("value: is for every kind but 'before'")
 
 
+def merged(before: Revocation, new: Revocation) -> Revocation:
+    """Both of the same thing in one: the later of each time, so that neither takes anything back."""
+    return attrs.evolve(
+        new,
+        at=max(before.at, new.at),
+        until=max(before.until, new.until),
+        for_good=new.for_good if new.at >= before.at else before.for_good,
+    )
+
+
 class RevocationStore(Protocol):
     """Revocations of all apps. Every method may raise ``StorageUnavailable``."""
 
     async def add(self, revocation: Revocation) -> None:
-        """Remember it; a later one of the same app, kind and value replaces an earlier one. Raises ``InvalidRevocation``."""
+        """Remember it, :func:`merged` with what there is of the same app, kind and value. Raises ``InvalidRevocation``."""
 
-    async def load(self, now: float) -> list[Revocation]:
-        """Everything that is still in force at ``now``; what is not is forgotten."""
+    async def since(self, serial: int) -> News:
+        """What was stored after ``serial``, by anybody; 0 for everything. Cheap if it is nothing.
+
+        A lower serial than one that was given before says that the database is another one: ask for everything.
+        """
+
+    async def forget(self, now: float) -> None:
+        """Forget what is not in force any more at ``now``."""
 
     async def check(self) -> None:
         """Connect now instead of on first use. Raises ``ConfigError`` (wrong file mode, schema too new) besides."""

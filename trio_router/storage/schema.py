@@ -4,6 +4,10 @@ The router creates its tables at first use and writes down which version they ha
 a newer router and is refused untouched. Steps from one version to the next are listed in ``_STEPS`` and run in one
 transaction under a lock, so that several routers may start on one database at once.
 
+``meta`` also holds a *serial* for each thing that several routers on one database learn from each other: whoever writes counts
+it up first, in the same transaction, so that serials become visible in their order and nobody who asks for what is later
+than a serial misses anything.
+
 Ids compare and sort by code point on every engine: ``COLLATE "C"`` on PostgreSQL, SQLite's own BINARY.
 """
 
@@ -15,10 +19,12 @@ from typing import Final
 import sqlalchemy as sa
 
 from trio_router.names import MAX_KEY_ID, MAX_USER_ID
+from trio_router.storage.engine import transaction
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_APP: Final = 255
 MAX_REVOKED: Final = 255
+MAX_PATH: Final = 255
 
 _LOCK: Final = 0x7472696F  # any constant of our own for pg_advisory_xact_lock
 
@@ -70,7 +76,21 @@ revocations: Final = sa.Table(
     sa.Column("value", _text(MAX_REVOKED), primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("until", sa.Double, nullable=False, index=True),
+    sa.Column("for_good", sa.Boolean, nullable=False),
+    sa.Column("serial", sa.Integer, nullable=False, index=True),
 )
+
+apps: Final = sa.Table(
+    "trio_router_apps",
+    metadata,
+    sa.Column("name", _text(MAX_APP), primary_key=True),
+    sa.Column("path", _text(MAX_PATH), nullable=False, unique=True),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
+SERIALS: Final = (keys.name, revocations.name, apps.name)
+"""The tables that have a serial, under their name."""
 
 
 class SchemaTooNew(Exception):
@@ -89,7 +109,21 @@ def _create_keys(connection: sa.Connection) -> None:
     metadata.create_all(connection, [keys, revocations])
 
 
-_STEPS: Final[dict[int, Callable[[sa.Connection], None]]] = {1: _create_users, 2: _create_keys}
+def _create_apps(connection: sa.Connection) -> None:
+    metadata.create_all(connection, [apps])
+    have = {column["name"] for column in sa.inspect(connection).get_columns(revocations.name)}
+    if "serial" not in have:  # made by version 2, and not by the step before in today's shape
+        false = "0" if connection.dialect.name == "sqlite" else "false"
+        for column in (f"for_good BOOLEAN NOT NULL DEFAULT {false}", "serial INTEGER NOT NULL DEFAULT 1"):
+            connection.exec_driver_sql(f"ALTER TABLE {revocations.name} ADD COLUMN {column}")
+        next(index for index in revocations.indexes if "serial" in index.columns).create(connection)
+    there = set(connection.scalars(sa.select(meta.c.name)))
+    for name in SERIALS:
+        if name not in there:
+            connection.execute(sa.insert(meta).values(name=name, value=1))
+
+
+_STEPS: Final[dict[int, Callable[[sa.Connection], None]]] = {1: _create_users, 2: _create_keys, 3: _create_apps}
 
 
 def prepare(connection: sa.Connection) -> None:
@@ -99,10 +133,8 @@ def prepare(connection: sa.Connection) -> None:
         SchemaTooNew: they have a later one; nothing was changed.
         sqlalchemy.exc.SQLAlchemyError: the database says no.
     """
-    sqlite = connection.dialect.name == "sqlite"
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN")
-    try:
-        if not sqlite:
+    with transaction(connection):
+        if connection.dialect.name != "sqlite":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         found = _version(connection)
         if found > VERSION:
@@ -112,10 +144,17 @@ def prepare(connection: sa.Connection) -> None:
         if found != VERSION:
             connection.execute(sa.delete(meta).where(meta.c.name == "schema"))
             connection.execute(sa.insert(meta).values(name="schema", value=VERSION))
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
-    connection.exec_driver_sql("COMMIT")
+
+
+def serial_of(connection: sa.Connection, table: sa.Table) -> int:
+    """The serial of ``table`` now."""
+    return connection.scalar(sa.select(meta.c.value).where(meta.c.name == table.name)) or 0
+
+
+def next_serial(connection: sa.Connection, table: sa.Table) -> int:
+    """Count the serial of ``table`` up, and give it. In a transaction: until its end, others who write there wait."""
+    row = meta.c.name == table.name
+    return connection.scalar(sa.update(meta).where(row).values(value=meta.c.value + 1).returning(meta.c.value)) or 0
 
 
 def _version(connection: sa.Connection) -> int:

@@ -6,7 +6,7 @@ after the row was read, so no plain one is ever a parameter, a column or a line 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -14,10 +14,14 @@ from trio_router.errors import StorageUnavailable
 from trio_router.grants import GRANTS, Grants
 from trio_router.names import check_app_name, check_key_id
 from trio_router.storage import engine as engines
-from trio_router.storage.keys import KeyExists, KeyRecord, KeyUnknown, could_be_key
-from trio_router.storage.schema import keys
+from trio_router.storage.engine import transaction
+from trio_router.storage.keys import Alter, KeyExists, KeyRecord, KeyUnknown, could_be_key
+from trio_router.storage.schema import keys, next_serial, serial_of
 from trio_router.storage.sealing import SealBroken, Sealer
 from trio_router.storage.sqlstore import THREADS, TIMEOUT, SqlStore
+
+_GET: Final = sa.select(keys).where(keys.c.app == sa.bindparam("app"), keys.c.id == sa.bindparam("id"))
+"""Built once: building it takes longer than SQLite needs to answer it."""
 
 
 class SqlKeyStore(SqlStore):
@@ -31,12 +35,12 @@ class SqlKeyStore(SqlStore):
         super().__init__(database, threads=threads, timeout=timeout)
         self._sealer = sealer
 
-    async def get(self, app: str, key_id: str) -> KeyRecord | None:
+    async def get(self, app: str, key_id: str, *, fresh: bool = False) -> KeyRecord | None:  # noqa: ARG002 - interface
         if not could_be_key(app, key_id):
             await self._ensure()
             return None
-        statement = sa.select(keys).where(*_row(app, key_id))
-        row = await self._read(lambda connection: connection.execute(statement).first())
+        place = {"app": app, "id": key_id}
+        row = await self._read(lambda connection: connection.execute(_GET, place).first())
         return None if row is None else self._record(row)
 
     async def add(self, key: KeyRecord) -> None:
@@ -46,7 +50,9 @@ class SqlKeyStore(SqlStore):
 
         def work(connection: sa.Connection) -> bool:
             try:
-                connection.execute(statement)
+                with transaction(connection):
+                    next_serial(connection, keys)
+                    connection.execute(statement)
             except sa.exc.IntegrityError:
                 return False
             return True
@@ -54,19 +60,45 @@ class SqlKeyStore(SqlStore):
         if not await self._write(work):
             raise KeyExists(key.name)
 
-    async def replace(self, key: KeyRecord) -> None:
-        check_app_name(key.app)
-        check_key_id(key.id)
-        statement = sa.update(keys).where(*_row(key.app, key.id)).values(**self._fields(key))
-        if not await self._write(lambda connection: connection.execute(statement).rowcount):
-            raise KeyUnknown(key.name)
+    async def change(self, app: str, key_id: str, alter: Alter) -> KeyRecord:
+        place = {"app": app, "id": key_id}
+
+        def work(connection: sa.Connection) -> KeyRecord | None:
+            with transaction(connection):
+                next_serial(connection, keys)  # holds up whoever else changes a key
+                row = connection.execute(_GET, place).first()
+                if row is None:
+                    return None
+                changed = alter(self._record(row))
+                connection.execute(sa.update(keys).where(*_row(app, key_id)).values(**self._fields(changed)))
+                return changed
+
+        await self._ensure()
+        key = await self._write(work) if could_be_key(app, key_id) else None
+        if key is None:
+            raise KeyUnknown(f"{app}.{key_id}")
+        return key
 
     async def remove(self, app: str, key_id: str) -> None:
-        statement = sa.delete(keys).where(*_row(app, key_id))
         await self._ensure()
-        found = could_be_key(app, key_id)
-        if not found or not await self._write(lambda connection: connection.execute(statement).rowcount):
+        if not could_be_key(app, key_id) or not await self._delete(*_row(app, key_id)):
             raise KeyUnknown(f"{app}.{key_id}")
+
+    async def clear(self, app: str) -> None:
+        await self._ensure()
+        if could_be_key(app, "any"):
+            await self._delete(keys.c.app == app)
+
+    async def serial(self) -> int:
+        return await self._read(lambda connection: serial_of(connection, keys))
+
+    async def _delete(self, *where: sa.ColumnElement[bool]) -> int:
+        def work(connection: sa.Connection) -> int:
+            with transaction(connection):
+                next_serial(connection, keys)
+                return connection.execute(sa.delete(keys).where(*where)).rowcount
+
+        return await self._write(work)
 
     async def list(self, app: str) -> list[KeyRecord]:
         if not could_be_key(app, "any"):

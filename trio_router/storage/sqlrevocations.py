@@ -1,19 +1,25 @@
 """Revocations in SQL: statements over one table, run by :mod:`trio_router.storage.sqlstore`.
 
-A later revocation of the same thing replaces the earlier one in one statement. It must not know what a revocation does.
-The rule that keeps it honest: what has ended is deleted by the same call that leaves it out, so the table stays bounded.
+Of two revocations of the same thing the later one counts, whichever router stored first. Each is stored with the next serial, by which other routers on
+the same database find what is new to them. It must not know what a revocation does. The rule that keeps it honest: a serial
+is given in the transaction that stores, so that no router ever skips a revocation that was stored later than it looked.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from trio_router.storage.revocations import Revocation, check_revocation
-from trio_router.storage.schema import revocations
+from trio_router.storage.engine import transaction
+from trio_router.storage.revocations import News, Revocation, check_revocation
+from trio_router.storage.schema import next_serial, revocations, serial_of
 from trio_router.storage.sqlstore import SqlStore
+
+_FIELDS: Final = [revocations.c[field.name] for field in attrs.fields(Revocation)]
+_SINCE: Final = sa.select(*_FIELDS).where(revocations.c.serial > sa.bindparam("after")).order_by(revocations.c.serial)
 
 
 class SqlRevocationStore(SqlStore):
@@ -23,24 +29,38 @@ class SqlRevocationStore(SqlStore):
 
     async def add(self, revocation: Revocation) -> None:
         check_revocation(revocation)
-        times = {"at": revocation.at, "until": revocation.until}
+        values = {"at": revocation.at, "until": revocation.until, "for_good": revocation.for_good}
         place = {"app": revocation.app, "kind": revocation.kind, "value": revocation.value}
 
         def work(connection: sa.Connection) -> None:
             insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            statement = insert(revocations).values(**place, **times)
-            connection.execute(statement.on_conflict_do_update(index_elements=list(place), set_=times))
+            with transaction(connection):
+                serial = next_serial(connection, revocations)
+                statement = insert(revocations).values(**place, **values, serial=serial)
+                new = statement.excluded
+                merged = {
+                    **{name: _later(revocations.c[name], new[name]) for name in ("at", "until")},
+                    "for_good": sa.case((new.at >= revocations.c.at, new.for_good), else_=revocations.c.for_good),
+                    "serial": serial,
+                }
+                connection.execute(statement.on_conflict_do_update(index_elements=list(place), set_=merged))
 
         await self._write(work)
 
-    async def load(self, now: float) -> list[Revocation]:
-        table = revocations
-        forget = sa.delete(table).where(table.c.until <= now)
-        order = (table.c.app, table.c.kind, table.c.value)
+    async def since(self, serial: int) -> News:
+        def work(connection: sa.Connection) -> News:
+            latest = serial_of(connection, revocations)  # first: what comes between is read twice, and never missed
+            if latest <= serial:
+                return News((), latest)
+            rows = connection.execute(_SINCE, {"after": serial})
+            return News(tuple([Revocation(**row._mapping) for row in rows]), latest)  # noqa: SLF001 - public API
 
-        def work(connection: sa.Connection) -> list[Revocation]:
-            connection.execute(forget)
-            rows = connection.execute(sa.select(table).where(table.c.until > now).order_by(*order))
-            return [Revocation(**row._mapping) for row in rows]  # noqa: SLF001 - public API
+        return await self._read(work)
 
-        return await self._write(work)
+    async def forget(self, now: float) -> None:
+        statement = sa.delete(revocations).where(revocations.c.until <= now)
+        await self._write(lambda connection: connection.execute(statement).rowcount)
+
+
+def _later(one: Any, other: Any) -> Any:
+    return sa.case((other > one, other), else_=one)

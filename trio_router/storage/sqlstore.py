@@ -1,7 +1,7 @@
 """What every SQL store is made of: one engine, a few threads, a deadline for each call, and errors without secrets.
 
-Every call is one statement in autocommit mode, so whatever is cancelled, killed or cut off, a row is as before or as
-after. Calls run in a few threads of their own limiter and have one deadline each, waiting for a thread included: a
+Every call is one statement in autocommit mode or one transaction, so whatever is cancelled, killed or cut off, a row is as
+before or as after. Calls run in a few threads of their own limiter and have one deadline each, waiting for a thread included: a
 database that hangs costs those threads, never the loop, and callers get ``StorageUnavailable``. It must not know which
 tables there are.
 

@@ -9,6 +9,7 @@ name, action, key), so that a token is worth nothing anywhere else (T50); out co
 
 from __future__ import annotations
 
+import secrets as chance
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, final, get_args
 
@@ -30,6 +31,13 @@ ACTIONS: Final = frozenset(get_args(TrustAction))
 ALGORITHM: Final = "HS256"
 DEFAULT_TTL: Final = 60.0
 MAX_LIFETIME: Final = 3600.0
+"""Seconds a token may be good for, unless the router is configured otherwise."""
+
+LONGEST_LIFETIME: Final = 86_400.0
+"""Seconds a router can be configured to let one be good for."""
+
+MAX_TOKEN_ID: Final = 255  # what a revocation can name
+TOKEN_ID_BYTES: Final = 12  # 96 random bits in sixteen URL-safe characters
 PREPARED_KEYS: Final = 1024
 
 _TRUST_CLAIMS: Final = frozenset({"sid", "cname", "pub", "conn_info", "act", "exp", "iat", "nbf", "jti", "iss", "sub"})
@@ -49,6 +57,7 @@ class Trust:
     """What a token that passed every check opens. ``expires_at`` (seconds since the epoch) includes the leeway.
 
     ``publish``: whether the holder may send. ``participant`` is None for ``pvt:``, and for procedures that have none.
+    ``token_id`` and ``issued_at`` are its ``jti`` and ``iat``, by which it is revoked; None if it has none.
     """
 
     name: str
@@ -56,9 +65,15 @@ class Trust:
     expires_at: float
     participant: Participant | None
     token_id: str | None
+    issued_at: float | None
 
     def __init__(self, *_: object, **__: object) -> None:
         raise TypeError("Trust is made by TrustVerifier.verify() alone")
+
+
+def new_token_id() -> str:
+    """A token id nobody has had before: 96 random bits, in sixteen URL-safe characters."""
+    return chance.token_urlsafe(TOKEN_ID_BYTES)
 
 
 def issue_trust_token(
@@ -72,12 +87,16 @@ def issue_trust_token(
     action: TrustAction | None = None,
     ttl: float = DEFAULT_TTL,
     now: float | None = None,
+    token_id: str | None = None,
+    max_lifetime: float = MAX_LIFETIME,
 ) -> str:
     """A trust-token: ``session`` may open ``channel`` (or procedure) within ``ttl`` seconds.
 
     ``key`` is the id of the app key that the session was opened with, ``secret`` one of its live secrets. ``participant`` is
     needed for ``prs:`` and ``sys:`` channels and not allowed for ``pvt:``. Without ``action`` every action is allowed.
     What the token opened ends when it expires. ``now`` is seconds since the epoch, by default what the clock of the system says.
+    ``token_id`` is what it is revoked by, by default :func:`new_token_id`. ``max_lifetime`` (seconds) is what the router's
+    ``trust.max_lifetime`` says, if that is another one.
 
     Raises:
         ValueError: an argument is not what it must be, which the text names; nothing is signed then.
@@ -91,8 +110,11 @@ def issue_trust_token(
         raise ValueError("key: must be 1 to 128 printable ASCII characters")
     if action is not None and action not in ACTIONS:
         raise ValueError(f"action: must be one of {', '.join(sorted(ACTIONS))}")
-    if not 0 < ttl <= MAX_LIFETIME:
-        raise ValueError(f"ttl: must be more than 0 and at most {MAX_LIFETIME:.0f} seconds")
+    if not 0 < ttl <= max_lifetime:
+        raise ValueError(f"ttl: must be more than 0 and at most {max_lifetime:.0f} seconds")
+    token_id = new_token_id() if token_id is None else token_id
+    if not (0 < len(token_id) <= MAX_TOKEN_ID and token_id.isascii() and token_id.isprintable()):
+        raise ValueError(f"token_id: must be 1 to {MAX_TOKEN_ID} printable ASCII characters")
     if participant is not None:
         if kind == PRIVATE:
             raise ValueError("participant: private names have none")
@@ -107,6 +129,7 @@ def issue_trust_token(
         "conn_info": {} if participant is None else {"sysid": participant.sysid, "sysinfo": dict(participant.sysinfo)},
         "iat": issued_at,
         "exp": issued_at + ttl,
+        "jti": token_id,
     }
     if action is not None:
         claims["act"] = action
@@ -167,6 +190,7 @@ class TrustVerifier:
             claims.expires_at + self._policy.leeway,
             _participant(values.get("conn_info"), name, action),
             claims.token_id,
+            claims.issued_at,
         )
         return trust
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_router.auth.key import KeyOptions, KeyStrategy, KeyType
+from trio_router.auth.keyring import KeyRing
 from trio_router.auth.keys import Issued, Keys
 from trio_router.auth.nonces import Nonces, TooManyNonces
 from trio_router.auth.strategy import Accepted, Answer, Denied, LoginRequest, NotMine, Strategy, Unavailable
@@ -286,3 +288,61 @@ def test_two_different_logins_are_never_the_same_bytes(
     one: tuple[str, int, str, str], other: tuple[str, int, str, str]
 ) -> None:
     assert (signed_fields(*one) == signed_fields(*other)) is (one == other)
+
+
+@pytest.mark.threat("T57")
+async def test_who_guesses_at_a_secret_waits_and_who_stops_gets_in(tmp_path: Path) -> None:
+    world = World(tmp_path, key_failures=3)
+    issued = await world.keys.create("k")
+    wrong = Issued(issued.key, Secret("not the secret of this key"))
+    for number in range(3):
+        assert await world.ask(world.login(wrong, nonce=f"nonce-number-{number:04}")) == Denied("wrong_proof")
+    answer = await world.ask(world.login(issued))  # the right secret too, or the wait would tell which it is
+    assert answer == Denied("throttled", {"error": "too many failed logins", "retry_after": 1})
+    elsewhere = attrs.evolve(world.login(issued, nonce="another-nonce-00"), remote_address="192.0.2.77")
+    assert isinstance(await world.ask(elsewhere), Accepted)
+    assert isinstance(await world.ask(login_request({"key": issued.key.name})), Accepted)  # a name is no guess
+    world.clock.advance(1.1)
+    assert isinstance(await world.ask(world.login(issued)), Accepted)
+
+
+@pytest.mark.threat("T57")
+async def test_guesses_at_many_keys_wait_for_their_address_and_a_success_does_not_buy_more(tmp_path: Path) -> None:
+    world = World(tmp_path, address_failures=4, basic=True)
+    issued = await world.keys.create("k")
+    for number in range(4):
+        assert isinstance(await world.ask(world.login(issued, nonce=f"nonce-number-{number:04}")), Accepted)
+        assert await world.ask(basic(f"{APP}.k{number}", "guess")) == Denied("unknown_key")
+    assert getattr(await world.ask(world.login(issued, nonce="nonce-number-9999")), "reason", "") == "throttled"
+    assert getattr(await world.ask(basic(f"{APP}.k", issued.secret.reveal())), "reason", "") == "throttled"
+
+
+@pytest.mark.threat("T57")
+async def test_guesses_made_at_once_are_slowed_down_like_guesses_made_one_by_one(tmp_path: Path) -> None:
+    world = World(tmp_path, key_failures=3)
+    issued = await world.keys.create("k")
+    wrong = Issued(issued.key, Secret("not the secret of this key"))
+    answers: list[Answer] = []
+
+    async def guess(number: int) -> None:
+        answers.append(await world.ask(world.login(wrong, nonce=f"nonce-number-{number:04}")))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(guess, number)
+    reasons = [answer.reason for answer in answers if isinstance(answer, Denied)]
+    assert (reasons.count("wrong_proof"), reasons.count("throttled")) == (3, 47)
+
+
+@pytest.mark.threat("T52")
+async def test_a_secret_that_was_made_elsewhere_just_now_is_good_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    ring = KeyRing(world.store, world.clock, services(tmp_path).log)
+    lent = attrs.evolve(services(tmp_path), clock=world.clock, keys=lambda: ring)
+    strategy = KeyType().build(KeyOptions(), lent)
+    issued = await world.keys.create("k")
+    assert isinstance(await strategy.start(world.login(issued)), Accepted)
+    await ring.look()
+    rotated = await world.keys.rotate("k", grace=0)  # by another process: the ring was not told
+    assert isinstance(await strategy.start(world.login(rotated, nonce="nonce-number-0001")), Accepted)
+    assert await strategy.start(world.login(issued, nonce="nonce-number-0002")) == Denied("wrong_proof")

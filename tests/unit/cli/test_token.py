@@ -45,7 +45,7 @@ def keep(config: Path, key: KeyRecord) -> None:
         storage = load(str(config)).storage
         store = open_key_store(storage.url, config.parent, storage.encryption_key)
         try:
-            await (store.add(key) if key is KEY else store.replace(key))
+            await (store.add(key) if key is KEY else store.change(key.app, key.id, lambda _: key))
         finally:
             await store.aclose()
 

@@ -41,7 +41,10 @@ class TrustWorld(World):
         self.clock = ManualClock()
         verifier = TrustVerifier(lambda key: self.keys.get(key, []), self.clock, leeway=0)
         self.keys = {key: [Secret(secret)] for key, secret in SECRETS.items()}
-        desk = TrustDesk(verifier, Expiry(self.timers, self.clock))
+        self.taken_back: set[str | None] = set()
+        desk = TrustDesk(
+            verifier, Expiry(self.timers, self.clock), revoked=lambda _, trust: trust.token_id in self.taken_back
+        )
         self.core = Core("main", self.door, self.timers, self.limits, self.metrics, trust=desk)
 
     def enter(
@@ -257,6 +260,27 @@ def test_what_a_token_opened_ends_when_it_expires() -> None:
 
 
 @pytest.mark.threat("T48")
+@pytest.mark.threat("T52")
+@pytest.mark.parametrize("verb", ["subscribe", "connect", "provide"])
+def test_what_one_token_opened_ends_with_it_and_nothing_else(verb: str) -> None:
+    world = TrustWorld()
+    member, other = world.enter("egon"), world.enter("rosa")
+    for each, token_id in ((member, "t1"), (other, "t2")):
+        VERBS[verb](world, each, "prs:x", world.token(each, "prs:x", token_id=token_id))
+        VERBS[verb](world, each, "pvt:y", world.token(each, "pvt:y", token_id=f"{token_id}-y"))
+    member.peer.told.clear()
+    other.peer.told.clear()
+    world.taken_back.add("t1")
+    assert world.core.end_openings(lambda _, trust: trust.token_id in world.taken_back) == 1
+    revoked = [told for told in member.peer.told if told[0] == "revoked"]
+    assert revoked == [("revoked", verb, "prs:x", codes.TOKEN_REFUSED, "revoked")]
+    assert not [told for told in other.peer.told if told[0] == "revoked"]
+    with refused(codes.TOKEN_REFUSED) as caught:  # nor does it open anything again
+        VERBS[verb](world, member, "prs:x", world.token(member, "prs:x", token_id="t1"))
+    assert caught.detail == "revoked"
+    VERBS[verb](world, member, "prs:x", world.token(member, "prs:x", token_id="t3"))
+
+
 def test_a_jump_of_the_wall_clock_ends_it_too() -> None:
     world = TrustWorld()
     member = world.enter()

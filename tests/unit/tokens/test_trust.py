@@ -70,6 +70,27 @@ def test_the_claims_are_those_of_the_original_with_exp() -> None:
     assert private.participant is None
 
 
+@pytest.mark.threat("T46")
+def test_each_token_has_an_id_by_which_it_is_revoked() -> None:
+    ids = [opened(issued()).token_id for _ in range(50)]
+    assert len(set(ids)) == 50
+    assert opened(issued(token_id="mine")).token_id == "mine"
+    assert opened(issued()).issued_at == float(NOW)
+    signed_by_hand = opened(forge(HEADER, payload(), NEW.encode()))
+    assert (signed_by_hand.token_id, signed_by_hand.issued_at) == (None, None)
+
+
+def test_a_router_may_let_tokens_live_for_longer_or_shorter() -> None:
+    with pytest.raises(ValueError, match="at most 3600 seconds"):
+        issued(ttl=7200)
+    long = issued(ttl=7200, max_lifetime=7200)
+    assert reason(long) == "lifetime"
+    asked: dict[str, Any] = {"session": SESSION, "name": "prs:room1", "action": "channel.subscribe", "key": "k1"}
+    assert TrustVerifier(live, clock(), max_lifetime=7200).verify(long, **asked).name == "prs:room1"
+    with pytest.raises(TokenInvalid, match="lifetime"):
+        TrustVerifier(live, clock(), max_lifetime=30).verify(issued(ttl=60), **asked)
+
+
 @pytest.mark.threat("T52")
 def test_both_live_secrets_of_a_key_are_good_until_one_goes() -> None:
     secrets = [Secret(NEW), Secret(OLD)]
@@ -236,6 +257,9 @@ def test_a_token_is_bounded() -> None:
         ({"channel": "prs:*"}, "channel: holds a character"),
         ({"key": ""}, "key: "),
         ({"action": "publish"}, "action: must be one of"),
+        ({"token_id": ""}, "token_id: "),
+        ({"token_id": "caf\u00e9"}, "token_id: "),
+        ({"token_id": "x" * 256}, "token_id: "),
         ({"ttl": 0}, "ttl: "),
         ({"ttl": MAX_LIFETIME + 1}, "ttl: "),
         ({"channel": "pvt:a"}, "participant: private"),
