@@ -119,9 +119,12 @@ class Router:
             base=config.base,
             login_deadline=config.login_deadline,
             trust=config.trust,
+            deepstream=config.deepstream,
         )
         self._spaces = {space.name: AppSpace(space, rules[space.name], shared) for space in config.spaces()}
-        self._paths = {space.path: space for space in self._spaces.values()}
+        self._paths = {
+            path: self._spaces[space.name] for space in config.spaces() for path in config.endpoints(space)
+        }
         self._first = self._spaces[APP]
         self._tracer = Tracer(APP, self._first.door, book, redaction)
         api = self._make_api(config)

@@ -43,7 +43,11 @@ from trio_router.routing.standing import Reconsideration
 from trio_router.routing.trust import TrustDesk
 from trio_router.secret import Secret
 from trio_router.session.connection import RECORDS_TIMEOUT
+from trio_router.session.deepstream.options import DeepstreamOptions
+from trio_router.session.deepstream.protocol import WIRES, DeepstreamProtocol
 from trio_router.session.expiry import Expiry
+from trio_router.session.native import NativeProtocol
+from trio_router.session.protocol import NATIVE, SessionProtocol
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.keys import KeyRecord, KeyStore
@@ -73,6 +77,7 @@ class Shared:
     base: Path
     login_deadline: float
     trust: TrustSection
+    deepstream: DeepstreamOptions | None = None
 
 
 @attrs.frozen
@@ -111,6 +116,8 @@ class AppSpace:
             self._verifier(shared.trust), Expiry(shared.timers, shared.clock), revoked=shared.access.trust_revoked
         )
         self.core = Core(space.name, self.door, shared.timers, space.limits, shared.metrics, trust=self._desk)
+        if shared.deepstream is not None:
+            self.core.replace_listen_options(shared.deepstream.listening)
         shared.access.add(self.core)
         self._strategies = self._build_strategies(space)
         self.sessions = SessionServer(
@@ -124,6 +131,7 @@ class AppSpace:
             log=log.get("session"),
             revoked=shared.access.revoked,
             records=shared.records,
+            protocols=_protocols(shared.deepstream),
         )
 
     @property
@@ -269,6 +277,14 @@ class AppSpace:
         if rules is None:
             return None
         return Shadow(rules, self._shared.metrics, self._shared.clock, log.get("shadow").info)
+
+
+def _protocols(deepstream: DeepstreamOptions | None) -> dict[str, SessionProtocol]:
+    """What its clients may speak."""
+    protocols: dict[str, SessionProtocol] = {NATIVE: NativeProtocol()}
+    if deepstream is not None:
+        protocols |= {name: DeepstreamProtocol(name, deepstream) for name in WIRES}
+    return protocols
 
 
 async def _prepare(strategies: tuple[Strategy, ...]) -> None:

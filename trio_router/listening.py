@@ -41,7 +41,7 @@ def policy_of(config: Config) -> Policy:
     return Policy(
         origins=OriginPolicy(listen.origins, require=listen.require_origin),
         proxies=TrustedProxies(listen.trusted_proxies),
-        paths=frozenset(space.path for space in config.spaces()),
+        paths={path: protocol for space in config.spaces() for path, protocol in config.endpoints(space).items()},
         limits=config.limits,
         tls=_tls(listen.tls) if listen.tls else None,
     )

@@ -142,9 +142,29 @@ def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
             found.append(
                 ((*space.at, "limits", "message_size"), "is larger than that of the top level, which frames obey")
             )
+    found += _deepstream_contradictions(config)
     found += _http_api_contradictions(config)
     if config.admin and config.admin.port and config.admin.port == config.listen.port:
         found.append((("admin", "port"), "is the clients' port too: administration has a listener of its own"))
+    return found
+
+
+def _deepstream_contradictions(config: Config) -> list[tuple[FieldPath, str]]:
+    """Paths that two apps, or two protocols of one, would share."""
+    section = config.deepstream
+    if section is None:
+        return []
+    found: list[tuple[FieldPath, str]] = []
+    if not (section.paths or section.json_paths):
+        found.append((("deepstream", "paths"), "names no path: nobody could connect"))
+    taken = {space.path: space.name for space in config.spaces()}
+    for space in config.spaces():
+        base = "" if not space.at else space.path.rstrip("/")
+        for field, paths in (("paths", section.paths), ("json_paths", section.json_paths)):
+            for index, path in enumerate(paths):
+                other = taken.setdefault(f"{base}{path}", f"{space.name} {field} {index}")
+                if other != f"{space.name} {field} {index}":
+                    found.append((("deepstream", field, index), f"{base}{path} is the path of another endpoint too"))
     return found
 
 

@@ -16,7 +16,10 @@ import attrs
 from trio_router.limits import Limits
 from trio_router.names import InvalidName, check_app_name
 from trio_router.permissions.redaction import check_path
+from trio_router.protocols.deepstream.words import PROTOCOL, PROTOCOL_JSON
 from trio_router.secret import Secret
+from trio_router.session.deepstream.options import DeepstreamOptions
+from trio_router.session.protocol import NATIVE
 from trio_router.tokens.claims import MAX_LEEWAY
 from trio_router.tokens.trust import LONGEST_LIFETIME, MAX_LIFETIME
 
@@ -191,6 +194,26 @@ class HttpApi:
         return f"{base}{self.path}", None if self.auth_path is None else f"{base}{self.auth_path}"
 
 
+def _url_paths(_: object, __: object, value: list[str]) -> None:
+    for number, path in enumerate(value, 1):
+        try:
+            _url_path(_, __, path)
+        except ValueError as error:
+            raise ValueError(f"entry {number}: {error}") from None
+
+
+@attrs.frozen
+class Deepstream(DeepstreamOptions):
+    """Clients that speak the deepstream protocol. None: there are none.
+
+    ``paths``: where it is spoken in protobuf, ``json_paths`` in JSON. Both are those of the app ``default``; those of a further
+    app stand behind the app's own path.
+    """
+
+    paths: list[str] = attrs.field(factory=lambda: ["/deepstream"], validator=_url_paths)
+    json_paths: list[str] = attrs.field(factory=lambda: ["/deepstream-json"], validator=_url_paths)
+
+
 def _poll_interval(_: object, __: object, value: float) -> None:
     if not MIN_POLL <= value <= MAX_POLL:
         raise ValueError(f"must be from {MIN_POLL:g} to {MAX_POLL:g} seconds")
@@ -332,6 +355,7 @@ class Config:
     admin: Admin | None = None
     rest: RestSection | None = None
     http_api: HttpApi | None = None
+    deepstream: Deepstream | None = None
     storage: Storage = attrs.field(factory=Storage)
     trust: TrustSection = attrs.field(factory=TrustSection)
     limits: Limits = attrs.field(factory=Limits)
@@ -360,3 +384,13 @@ class Config:
             for name, app in self.apps.items()
         )
         return (first, *further)
+
+    def endpoints(self, space: Space) -> dict[str, str]:
+        """The paths of WebSockets of ``space``, each with the protocol that is spoken there; the app's own first."""
+        found = {space.path: NATIVE}
+        if self.deepstream is not None:
+            base = "" if space.name == APP else space.path.rstrip("/")
+            for protocol, paths in ((PROTOCOL, self.deepstream.paths), (PROTOCOL_JSON, self.deepstream.json_paths)):
+                for path in paths:
+                    found.setdefault(f"{base}{path}", protocol)
+        return found

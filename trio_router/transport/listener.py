@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 import attrs
@@ -24,6 +24,7 @@ from trio_router.metrics import Metrics
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 from trio_router.session.firewall import contain
 from trio_router.session.link import Link, Upgrade
+from trio_router.session.protocol import NATIVE
 from trio_router.session.turns import Turns
 from trio_router.transport.addresses import Addresses, TrustedProxies
 from trio_router.transport.admission import Admission
@@ -38,7 +39,8 @@ ACCEPT_PAUSE: Final = 0.1
 ANSWER_TIMEOUT: Final = 0.5
 """Seconds a refused peer has to read why."""
 
-SUBPROTOCOLS: Final = (SUBPROTOCOL,)
+SUBPROTOCOLS: Final = {NATIVE: (SUBPROTOCOL,)}
+"""What can be chosen of what a client offers, by the protocol of the path."""
 
 
 class HttpHandler(Protocol):
@@ -52,11 +54,14 @@ class HttpHandler(Protocol):
 
 @attrs.frozen
 class Policy:
-    """What a listener lets in. Immutable: a reload puts a new one in its place."""
+    """What a listener lets in. Immutable: a reload puts a new one in its place.
+
+    ``paths`` are those of WebSockets, each with the protocol that is spoken there.
+    """
 
     origins: OriginPolicy = attrs.field(factory=OriginPolicy)
     proxies: TrustedProxies = attrs.field(factory=TrustedProxies)
-    paths: frozenset[str] = frozenset({"/"})
+    paths: Mapping[str, str] = attrs.field(factory=lambda: {"/": NATIVE})
     limits: Limits = attrs.field(factory=Limits)
     tls: ssl.SSLContext | None = None
 
@@ -218,7 +223,8 @@ class Listener:
             )
             return
         try:
-            if head.path not in policy.paths:
+            protocol = policy.paths.get(head.path)
+            if protocol is None:
                 raise HeadRefused(404, "there is no WebSocket here", "path")
             if not policy.origins.allows(head.values("origin")):
                 raise HeadRefused(403, "this origin may not connect", "origin")
@@ -232,8 +238,9 @@ class Listener:
             query=head.query,
             headers=head.headers,
             subprotocols=head.tokens("sec-websocket-protocol"),
-            subprotocol=head.chosen_subprotocol(SUBPROTOCOLS),
+            subprotocol=head.chosen_subprotocol(SUBPROTOCOLS.get(protocol, ())),
             secure=policy.tls is not None,
+            protocol=protocol,
         )
         handshake = Handshake(upgrade, key, head.rest)
         await self._turns.take()

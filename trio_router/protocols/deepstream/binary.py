@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from trio_router.errors import RemoteProtocolError
@@ -56,13 +57,12 @@ _FIELDS: Final = {
 }
 """Fields of protobuf by those of a packet. ``originalTOPIC`` never travels: no client writes it or reads it."""
 
-_LISTS: Final = frozenset({"names", "versions"})
-_SCALARS: Final = {
-    topic: tuple((name, _FIELDS[name]) for name in kind.DESCRIPTOR.fields_by_name if name in _FIELDS.keys() - _LISTS)
+_COMPOUND: Final = {"names": list, "versions": dict}
+_KNOWN: Final = {
+    topic: {_FIELDS[name]: name for name in kind.DESCRIPTOR.fields_by_name if name in _FIELDS}
     for topic, kind in TOPICS.items()
 }
-_NAMED: Final = frozenset(topic for topic, kind in TOPICS.items() if "names" in kind.DESCRIPTOR.fields_by_name)
-_VERSIONED: Final = frozenset(topic for topic, kind in TOPICS.items() if "versions" in kind.DESCRIPTOR.fields_by_name)
+"""For each topic, the fields of a packet that it has, with what protobuf calls them."""
 
 
 def decode(frame: bytes) -> Packet:
@@ -80,32 +80,22 @@ def decode(frame: bytes) -> Packet:
         inner: Any = kind.FromString(outer.message)
     except DecodeError:
         raise RemoteProtocolError(INVALID_MESSAGE, "not a protobuf message of its topic") from None
-    topic = outer.topic
-    packet = Packet(topic, inner.action)
-    has = inner.HasField
-    for name, field in _SCALARS[topic]:
-        if has(name):
-            setattr(packet, field, getattr(inner, name))
-    if topic in _NAMED:
-        packet.names = list(inner.names)
-    if topic in _VERSIONED and inner.versions:
-        packet.versions = dict(inner.versions)
-    return packet
+    fields: dict[str, Any] = {}
+    for descriptor, value in inner.ListFields():
+        field = _FIELDS.get(descriptor.name)
+        if field is not None:
+            fields[field] = _COMPOUND[field](value) if field in _COMPOUND else value
+    return Packet(outer.topic, inner.action, **fields)
 
 
 def encode(packet: Packet) -> bytes:
     """``packet`` as one whole binary frame of the server."""
-    kind = TOPICS[packet.topic]
     values: dict[str, Any] = {"action": packet.action}
-    for name, field in _SCALARS[packet.topic]:
-        value = getattr(packet, field)
-        if value is not None:
-            values[name] = value
-    if packet.names:
-        values["names"] = packet.names
-    if packet.versions:
-        values["versions"] = packet.versions
-    return _framed(packet.topic, kind(**values).SerializeToString())
+    known = _KNOWN[packet.topic]
+    for field, value in msgspec.structs.asdict(packet).items():
+        if value is not None and field in known:
+            values[known[field]] = value
+    return _framed(packet.topic, TOPICS[packet.topic](**values).SerializeToString())
 
 
 def event_frame(channel: str, data: str | None) -> bytes:
