@@ -33,6 +33,9 @@ SYSTEM: Final = "sys"
 CHANNEL_KINDS: Final = frozenset({PRIVATE, PRESENCE, SYSTEM})
 PROCEDURE_KINDS: Final = frozenset({PRIVATE, PRESENCE})
 
+ROUTER_PROCEDURES: Final = "trio-router/"
+"""Procedures whose names begin so are the router's own: a protocol may answer calls to them, and nobody provides them (T26)."""
+
 _ALNUM: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 NAME_CHARACTERS: Final = _ALNUM | frozenset("._:/@+~=-")
 USER_ID_CHARACTERS: Final = _ALNUM | frozenset("._:@+~=|-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from tests.unit.routing.world import Member, World, refused
@@ -84,6 +85,7 @@ RESERVED = [
     *((verb, f"{kind}:{rest}") for verb in CHANNEL_VERBS for kind in ("pvt", "prs", "sys") for rest in ("x", "a/b", "a:b")),
     *((verb, f"{kind}:{rest}") for verb in PROCEDURE_VERBS for kind in ("pvt", "prs") for rest in ("x", "a/b", "a:b")),
     *(("subscribe", f"{kind}:{rest}") for kind in ("pvt", "prs", "sys") for rest in ("*", "x*", "*/x")),
+    *((verb, f"trio-router/{rest}") for verb in PROCEDURE_VERBS for rest in ("trust-token", "x", "a/b")),
 ]  # fmt: skip
 STRATEGIES = ("open", "users", "webhook", "jwt")
 
@@ -111,6 +113,17 @@ def test_no_action_and_no_way_to_log_in_opens_a_reserved_name(action: Action, ki
     who = Identity("main", "s", User("root", data={"admin": True}), strategy=strategy)
     assert not world.door.authorize(who, action, f"{kind}:x").allowed
     assert not world.door.authorize_pattern(who, action, f"{kind}:*").allowed
+
+
+@pytest.mark.threat("T26")
+@pytest.mark.parametrize("verb", PROCEDURE_VERBS)
+@pytest.mark.parametrize("is_server", [False, True])
+def test_no_app_key_opens_the_routers_own_procedures(verb: str, is_server: bool) -> None:
+    world = World()
+    member = world.join()
+    member.session.identity = attrs.evolve(member.session.identity, key="k1", is_server=is_server)
+    with refused(codes.RESERVED):
+        PROCEDURE_VERBS[verb](world, member, "trio-router/trust-token")
 
 
 @pytest.mark.threat("T26")

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from trio_router.errors import Refused
 from trio_router.identity import Identity
 from trio_router.metrics import Metrics
-from trio_router.names import InvalidName, check_channel, check_procedure, check_user_id, kind_of
+from trio_router.names import ROUTER_PROCEDURES, InvalidName, check_channel, check_procedure, check_user_id, kind_of
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
@@ -50,6 +50,7 @@ _CODES: Final = {
 }
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
+OURS: Final = Decision(allowed=False, reason=Reason.RESERVED, detail="a procedure of the router itself")
 _TOKEN_NEEDED: Final = Decision(allowed=False, reason=Reason.TOKEN_NEEDED)
 
 
@@ -203,6 +204,8 @@ def _fault(section: str, name: str, *, wildcards: bool) -> Decision | None:
             return None  # a user's id has no kind, it may hold a colon
         if section == "rpc":
             check_procedure(name)
+            if name.startswith(ROUTER_PROCEDURES):
+                return OURS
         else:
             check_channel(name, wildcards=wildcards)
         if wildcards:

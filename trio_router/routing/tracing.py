@@ -16,7 +16,7 @@ from trio_router.permissions.redaction import Redaction
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Entry
-from trio_router.routing.door import Door, spelling_fault
+from trio_router.routing.door import OURS, Door, spelling_fault
 from trio_router.routing.events import is_pattern
 
 
@@ -83,7 +83,8 @@ def explain_at_door(
     """
     wildcard = is_pattern(name) and action is Action.EVENT_SUBSCRIBE
     fault = spelling_fault(action, name, wildcards=wildcard)
-    if fault is not None and fault.reason is Reason.RESERVED and (who.is_server or (who.key and not wildcard)):
+    is_kind = fault is not None and fault.reason is Reason.RESERVED and fault is not OURS
+    if is_kind and (who.is_server or (who.key and not wildcard)):
         fault = None
     fault = fault or beyond_grants(who, action, name)
     return explain(rules, who, action, name, data, wildcard=wildcard, decision=fault, redaction=redaction)

@@ -14,14 +14,14 @@ from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 from trio_router.errors import RecordsNeeded, Refused
-from trio_router.names import kind_of
+from trio_router.names import ROUTER_PROCEDURES, kind_of
 from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.routing.session import Session
 
-TRUST_TOKEN: Final = "trio-router/trust-token"  # noqa: S105 - the name of a procedure
-SESSION: Final = "trio-router/session"
+TRUST_TOKEN: Final = f"{ROUTER_PROCEDURES}trust-token"
+SESSION: Final = f"{ROUTER_PROCEDURES}session"
 
 MAX_TOKENS: Final = 1_000
 """Names one session may hold tokens for: as many as it may have open."""
