@@ -38,6 +38,7 @@ ROUTER_PROCEDURES: Final = "trio-router/"
 
 _ALNUM: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 NAME_CHARACTERS: Final = _ALNUM | frozenset("._:/@+~=-")
+_PATTERN_CHARACTERS: Final = NAME_CHARACTERS | {"*"}
 USER_ID_CHARACTERS: Final = _ALNUM | frozenset("._:@+~=|-")
 REQUEST_ID_CHARACTERS: Final = _ALNUM | frozenset("._:-")
 KEY_CHARACTERS: Final = _ALNUM | frozenset("_-")
@@ -53,7 +54,7 @@ def check_channel(name: str, *, wildcards: bool = False) -> None:
     Raises:
         InvalidName: it is not; the text says why.
     """
-    _check_name(name, CHANNEL_KINDS, wildcards=wildcards)
+    _check_name(name, CHANNEL_KINDS, _PATTERN_CHARACTERS if wildcards else NAME_CHARACTERS)
 
 
 def check_procedure(name: str) -> None:
@@ -62,7 +63,7 @@ def check_procedure(name: str) -> None:
     Raises:
         InvalidName: it is not; the text says why.
     """
-    _check_name(name, PROCEDURE_KINDS, wildcards=False)
+    _check_name(name, PROCEDURE_KINDS, NAME_CHARACTERS)
 
 
 def check_user_id(user_id: str) -> None:
@@ -145,19 +146,19 @@ def _check_text(text: str, limit: int, alphabet: frozenset[str]) -> None:
         raise InvalidName(msg)
 
 
-def _check_name(name: str, kinds: frozenset[str], *, wildcards: bool) -> None:
-    _check_text(name, MAX_NAME, NAME_CHARACTERS | {"*"} if wildcards else NAME_CHARACTERS)
-    for segment in name.split("/"):
-        if not segment:
-            msg = "has an empty segment"
-            raise InvalidName(msg)
-        if segment.endswith("."):
-            msg = "has a segment that ends with a dot"
-            raise InvalidName(msg)
-    kind, colon, rest = name.partition(":")
-    if colon and kind not in kinds:
-        msg = f"has a kind that is none of {', '.join(sorted(kinds))}"
+def _check_name(name: str, kinds: frozenset[str], alphabet: frozenset[str]) -> None:
+    _check_text(name, MAX_NAME, alphabet)
+    if "//" in name or name[0] == "/" or name[-1] == "/":
+        msg = "has an empty segment"
         raise InvalidName(msg)
-    if colon and not rest:
-        msg = "has nothing after its kind"
+    if "./" in name or name[-1] == ".":
+        msg = "has a segment that ends with a dot"
         raise InvalidName(msg)
+    if ":" in name:
+        kind, _, rest = name.partition(":")
+        if kind not in kinds:
+            msg = f"has a kind that is none of {', '.join(sorted(kinds))}"
+            raise InvalidName(msg)
+        if not rest:
+            msg = "has nothing after its kind"
+            raise InvalidName(msg)

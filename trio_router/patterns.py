@@ -255,21 +255,30 @@ def fixed_variables(pattern: Pattern, wildcard: Pattern) -> dict[str, str]:
     return fixed
 
 
-def segments_of_variables(pattern: Pattern) -> tuple[int, ...] | None:
-    """Which segment of a name each variable stands for, counted from 0; None if that differs from name to name.
+Place = tuple[int, int, int | None]
+"""Where a part of a name stands: the number of its segment (counted from the end if it is negative), start and stop in it, as in a slice."""
 
-    It does not for a variable that fills a segment of the pattern, with no ``*`` in or before it: every earlier segment
-    of the pattern takes exactly one of the name. So for a name that matches, this is what :meth:`Pattern.match` binds.
+
+def places_of_variables(pattern: Pattern) -> tuple[Place, ...] | None:
+    """Where in a name each variable stands, in their order; None if that differs from name to name.
+
+    It does not for a variable that is alone in its segment with what stands for itself, with no ``*`` in all segments before it
+    or in all after it: each of these takes exactly one segment of the name. So for a name that matches, this is what
+    :meth:`Pattern.match` binds.
     """
-    found = []
-    for number, segment in enumerate(pattern.text.split("/")):
-        if "*" in segment:
-            break
-        if segment.startswith("$"):
-            found.append(number)
-    variables = pattern.variables
-    parts = pattern.text.split("/")
-    return tuple(found) if tuple(parts[number][1:] for number in found) == variables else None
+    segments = pattern.text.split("/")
+    starred = [number for number, segment in enumerate(segments) if "*" in segment] or [len(segments)]
+    variables = iter(pattern.variables)
+    places: list[Place] = []
+    for number, segment in enumerate(segments):
+        before, dollar, after = segment.partition("$")
+        if not dollar:
+            continue
+        if "$" in after or starred[0] <= number <= starred[-1]:
+            return None
+        stop = len(next(variables)) - len(after)
+        places.append((number if number < starred[0] else number - len(segments), len(before), stop or None))
+    return tuple(places)
 
 
 def _tokens(text: str, *, variables: bool) -> list[Token]:

@@ -17,7 +17,7 @@ from trio_router.patterns import (
     covers,
     fixed_variables,
     overlaps,
-    segments_of_variables,
+    places_of_variables,
 )
 
 ALPHABET = "a-/"
@@ -267,28 +267,33 @@ def test_fixed_variables(pattern: str, wildcard: str, fixed: dict[str, str]) -> 
 
 @settings(deadline=None, max_examples=300)
 @given(rule_patterns(), st.text(alphabet="ab/", min_size=1, max_size=9))
-def test_the_segment_of_a_variable_is_what_matching_binds(text: str, name: str) -> None:
+def test_the_place_of_a_variable_is_what_matching_binds(text: str, name: str) -> None:
     pattern = rule(text)
-    segments = segments_of_variables(pattern)
+    places = places_of_variables(pattern)
     bound = pattern.match(name)
-    if segments is not None and bound is not None:
-        assert [name.split("/")[number] for number in segments] == list(bound.values())
+    if places is not None and bound is not None:
+        assert [name.split("/")[number][start:stop] for number, start, stop in places] == list(bound.values())
 
 
 @pytest.mark.parametrize(
-    ("pattern", "segments"),
+    ("pattern", "places"),
     [
         ("a", ()),
         ("a/*", ()),
-        ("a/$x", (1,)),
-        ("$x/b/$y/*", (0, 2)),
-        ("$x/b-$y", None),
+        ("a/$x", ((1, 0, None),)),
+        ("$x/b/$y/*", ((0, 0, None), (2, 0, None))),
+        ("$x/b-$y", ((0, 0, None), (1, 2, None))),
+        ("$x-a/b", ((0, 0, -2),)),
+        ("a/b-$long-c", ((1, 2, -2),)),
+        ("*/$x", ((-1, 0, None),)),
+        ("$x/*/b/$y", ((0, 0, None), (-1, 0, None))),
+        ("$x/a*/$y-b/c", ((0, 0, None), (-2, 0, -2))),
         ("$x$y/b", None),
-        ("$x-a/b", None),
-        ("*/$x", None),
-        ("$x/*/$y", None),
-        ("$x/a*/$y", None),
+        ("$x-$y", None),
+        ("$x*", None),
+        ("a/*-$x", None),
+        ("*/$x/*", None),
     ],
 )
-def test_the_segments_of_variables(pattern: str, segments: tuple[int, ...] | None) -> None:
-    assert segments_of_variables(rule(pattern)) == segments
+def test_the_places_of_variables(pattern: str, places: tuple[tuple[int, int, int | None], ...] | None) -> None:
+    assert places_of_variables(rule(pattern)) == places

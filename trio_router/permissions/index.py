@@ -22,13 +22,18 @@ takes anything away, for names and for wildcards alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
-from trio_router.patterns import Overlap, Pattern, covers, fixed_variables, segments_of_variables
+from trio_router.patterns import Overlap, Pattern, Place, covers, fixed_variables, places_of_variables
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.trie import NONE, PatternTrie
+
+Binding = Callable[[Sequence[str]], tuple[str, ...]]
+"""From the segments of a name to what the variables of a pattern stand for."""
 
 
 @attrs.frozen
@@ -47,27 +52,23 @@ class RuleIndex:
         self._ranked = sorted(rules, key=lambda rule: rule.rank, reverse=True)
         self._literal = {rule.pattern.text: rule for rule in reversed(self._ranked) if rule.pattern.is_literal}
         self._trie = PatternTrie(rule.pattern for rule in self._ranked)
-        known: dict[tuple[int, ...], tuple[int, ...]] = {}  # many rules, few different answers
-        places = (segments_of_variables(rule.pattern) for rule in self._ranked)
-        self._segments = [place if place is None else known.setdefault(place, place) for place in places]
+        self._bindings = [_binding(rule.pattern) for rule in self._ranked]
 
     def find(self, name: str) -> tuple[Rule, tuple[str, ...]] | None:
         """The rule that applies to ``name`` and what its variables stand for, in their order; or None."""
         rule = self._literal.get(name)
         if rule is not None:
             return rule, ()
-        rank = self._trie.find(name)
+        segments = name.split("/")
+        rank = self._trie.find(name, segments)
         if rank == NONE:
             return None
         rule = self._ranked[rank]
-        segments = self._segments[rank]
-        if segments is None:
-            bound = rule.pattern.match(name) or {}
-            return rule, tuple([bound[variable] for variable in rule.pattern.variables])
-        if not segments:
-            return rule, ()
-        parts = name.split("/")
-        return rule, tuple([parts[number] for number in segments])
+        bind = self._bindings[rank]
+        if bind is not None:
+            return rule, bind(segments)
+        bound = rule.pattern.match(name) or {}
+        return rule, tuple([bound[variable] for variable in rule.pattern.variables])
 
     def reach(self, wildcard: Pattern) -> Iterator[Reach]:
         """The rules that may apply to some name of ``wildcard``, most specific first.
@@ -81,3 +82,20 @@ class RuleIndex:
             yield Reach(rule, fixed_variables(rule.pattern, wildcard), covering)
             if covering:
                 return
+
+
+@functools.lru_cache(maxsize=1024)  # many rules, few different answers
+def _taken(places: tuple[Place, ...]) -> Binding:
+    """Takes what stands at these places out of a name."""
+    if any(start or stop for _, start, stop in places):
+        return lambda segments: tuple([segments[number][start:stop] for number, start, stop in places])
+    if len(places) == 1:
+        ((only, _, _),) = places
+        return lambda segments: (segments[only],)
+    return operator.itemgetter(*(number for number, _, _ in places)) if places else lambda _: ()
+
+
+def _binding(pattern: Pattern) -> Binding | None:
+    """What gives the variables of ``pattern``, in their order; None if their places differ from name to name."""
+    places = places_of_variables(pattern)
+    return None if places is None else _taken(places)

@@ -1,8 +1,8 @@
 """Compiled rules: immutable, asked for decisions, swapped whole.
 
-What is remembered between questions is which rule applies to a name, with its variables; never a decision, since the
-rule runs again each time (T34). The memory belongs to the ruleset, so new rules start with an empty one, and it
-is bounded, since names are chosen by clients.
+What is remembered between questions is which rule applies to a name, with its variables; never what the rule came out
+as, since it runs again each time (T34). The memory belongs to the ruleset, so new rules start with an empty one, and
+it is bounded, since names are chosen by clients.
 
 The rule that keeps this honest: both questions are total, and the only way to ``allowed=True`` is a rule that came
 out as exactly ``true``.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from trio_router.clock import Clock
@@ -28,11 +27,16 @@ from trio_router.permissions.index import Reach, RuleIndex
 from trio_router.permissions.records import MISSING_UNLOADED, Needed, Records, World
 from trio_router.permissions.rule import Rule
 
-REMEMBERED_NAMES: Final = 8192  # at most 255 characters each: under 8 MiB
+REMEMBERED_NAMES: Final = 8192
+"""Of all actions together; at most 255 characters each, so under 8 MiB. When there is no more room, all are forgotten."""
 
 Question = tuple[Identity, str, Payload, Payload, World, tuple[str, ...]]
-Found = Decision | tuple[Rule, Evaluate, tuple[str, ...]]
-"""A decision that needs no rule to run, or else the rule to run with its variables."""
+Found = tuple[Rule | None, Evaluate | None, tuple[str, ...], Decision]
+"""A rule to run, with its variables and the decision if it is true; or None, and the decision that needs no rule to run."""
+
+_CHECKS: Final = {
+    action: {"presence": check_user_id, "rpc": check_procedure}.get(action.section, check_channel) for action in Action
+} | dict.fromkeys((Action.EVENT_LISTEN, Action.RECORD_LISTEN), check_listen_text)
 
 
 class CompiledRules:
@@ -46,7 +50,8 @@ class CompiledRules:
         self._indexes = {action: RuleIndex(made[action]) for action in Action}
         self._no_rule = {action: Decision(False, Reason.NO_RULE) for action in Action}
         self._world = World(lambda: int(clock.wall() * 1000), records)
-        self._find = lru_cache(maxsize=REMEMBERED_NAMES)(self._find_afresh)
+        self._known: dict[Action, dict[str, Found]] = {action: {} for action in Action}
+        self._room = REMEMBERED_NAMES
 
     @property
     def version(self) -> str:
@@ -74,7 +79,7 @@ class CompiledRules:
         Raises:
             InvalidName: the section has no such names.
         """
-        _check_name(action, name)
+        _CHECKS[action](name)
         found = self._indexes[action].find(name)
         if found is None:
             return None
@@ -109,12 +114,11 @@ class CompiledRules:
         rule: Rule | None = None
         variables: tuple[str, ...] = ()
         try:
-            found = self._find(action, name)
-            if isinstance(found, Decision):
-                return found
-            rule, evaluate, variables = found
+            rule, evaluate, variables, decision = self._known[action].get(name) or self._find(action, name)
+            if rule is None or evaluate is None:
+                return decision
             value = evaluate(who, name, data, old, self._world, variables)
-            return rule.allowed if value is True else _not_allowed(rule, value)
+            return decision if value is True else _not_allowed(rule, value)
         except Needed as needed:
             return self._needed(rule, needed, (who, name, data, old, self._world, variables))
         except Exception as error:  # noqa: BLE001 - the edge of the rules: whatever fails is a denial
@@ -192,29 +196,27 @@ class CompiledRules:
                 continue
         return Decision(False, Reason.RECORDS_NEEDED, rule.ref if rule else None, records=tuple(names))
 
-    def _find_afresh(self, action: Action, name: str) -> Found:
+    def _find(self, action: Action, name: str) -> Found:
+        """What applies to ``name``, from now on remembered."""
         try:
-            _check_name(action, name)
+            _CHECKS[action](name)
         except InvalidName as error:
-            return Decision(False, Reason.INVALID_NAME, detail=f"the name {error}")
+            return None, None, (), Decision(False, Reason.INVALID_NAME, detail=f"the name {error}")
         found = self._indexes[action].find(name)
-        if found is None:
-            return self._no_rule[action]
-        rule, variables = found
-        if rule.evaluate is None:
-            return rule.allowed if rule.constant else rule.refused
-        return rule, rule.evaluate, variables
-
-
-def _check_name(action: Action, name: str) -> None:
-    if action.section == "presence":
-        check_user_id(name)
-    elif action.section == "rpc":
-        check_procedure(name)
-    elif action.verb == "listen":
-        check_listen_text(name)
-    else:
-        check_channel(name)
+        made: Found = None, None, (), self._no_rule[action]
+        if found is not None:
+            rule, variables = found
+            if rule.evaluate is not None:
+                made = rule, rule.evaluate, variables, rule.allowed
+            else:
+                made = None, None, (), rule.allowed if rule.constant else rule.refused
+        if self._room <= 0:  # less than none if several threads ask
+            self._room = REMEMBERED_NAMES
+            for known in self._known.values():
+                known.clear()
+        self._room -= 1
+        self._known[action][name] = made
+        return made
 
 
 def _checked_wildcard(action: Action, pattern: str) -> Pattern | None:

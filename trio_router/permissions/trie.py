@@ -55,66 +55,74 @@ class PatternTrie:
                     node.variable_last = min(node.variable_last, rank)
                     return
                 following = tokens[number]
-                if isinstance(following, Literal) and _is_separator(following.text, number + 1 == len(tokens)):
+                if isinstance(following, Literal) and following.text[0] == "/":
                     node.segment = node.segment or _Node()
                     node, taken = node.segment, 1
                 else:
                     node.variable = node.variable or _Node()
                     node = node.variable
             else:
-                pieces = _pieces(token.text[taken:])
+                *closed, text = token.text[taken:].split("/")
                 taken = 0
-                for piece in pieces[:-1] if is_last else pieces:
-                    node = self._child(node, piece)
-                    node.best = min(node.best, rank)
+                for piece in closed:
+                    node.closed = node.closed or _Branches()
+                    node = self._child(node.closed, piece, rank)
                 if is_last:
                     node.last = node.last or _Branches()
-                    self._branch(node.last, pieces[-1], rank)
+                    self._branch(node.last, text, rank)
                     return
+                if text:
+                    node.open = node.open or _Branches()
+                    node = self._child(node.open, text, rank)
             node.best = min(node.best, rank)
 
-    def _child(self, node: _Node, piece: str) -> _Node:
-        if piece.endswith("/"):
-            branches = node.closed = node.closed or _Branches()
-        else:
-            branches = node.open = node.open or _Branches()
-        child = branches.by_text.get(piece)
+    def _child(self, branches: _Branches[_Node], text: str, rank: int) -> _Node:
+        child = branches.by_text.get(text)
         if child is None:
             child = _Node()
-            self._branch(branches, piece, child)
+            self._branch(branches, text, child)
+        child.best = min(child.best, rank)
         return child
 
     def _branch(self, branches: _Branches[T], text: str, child: T) -> None:
         if branches.add(text, child) == _FEW + 1:
             self._big.append(branches)
 
-    def find(self, name: str) -> int:
-        """The lowest rank of a pattern that matches ``name``; NONE if none does."""
+    def find(self, name: str, segments: Sequence[str]) -> int:
+        """The lowest rank of a pattern that matches ``name``, which ``segments`` are; NONE if none does."""
         best = NONE
-        size = len(name)
-        pending: list[tuple[_Node, Sequence[int]]] = [(self._root, (0,))]
+        last = len(segments) - 1
+        pending = [(self._root, 0, 0)]  # a node, and what the search comes to it before: a segment, so far into it
+        spreading: list[tuple[_Node, int, int]] = []
         while pending:
-            node, places = pending.pop()
+            node, number, start = pending.pop()
             if node.best >= best:
                 continue
             if node.rest < best:
                 best = node.rest
-            if node.star is not None:
-                pending.append((node.star, range(places[0], size + 1)))
-            if node.last is not None:
-                for place in places:
-                    rank = node.last.by_text.get(name[place:], NONE)
+            text = segments[number][start:] if start else segments[number]
+            if number == last:
+                if node.last is not None:
+                    rank = node.last.by_text.get(text, NONE)
                     if rank < best:
                         best = rank
-            if node.variable_last < best and _one_segment_left(name, places):
-                best = node.variable_last
-            if node.segment is None and node.closed is None and node.open is None and node.variable is None:
-                continue
-            if len(places) == 1:
-                _step(node, name, places[0], pending)
+                if node.variable_last < best and text:
+                    best = node.variable_last
             else:
-                _steps(node, name, places, pending)
-        return best
+                if node.segment is not None and text:
+                    pending.append((node.segment, number + 1, 0))
+                if node.closed is not None:
+                    child = node.closed.by_text.get(text)
+                    if child is not None:
+                        pending.append((child, number + 1, 0))
+            if node.open is not None:
+                for length in node.open.lengths:
+                    child = node.open.by_text.get(text[:length])
+                    if child is not None and length <= len(text):
+                        pending.append((child, number, start + length))
+            if node.variable is not None or node.star is not None:
+                spreading.append((node, number, start))
+        return _find_spread(spreading, _Places(name, segments), best) if spreading else best
 
     def overlapping(self, overlap: Overlap) -> Iterator[int]:
         """The ranks of all patterns that have a name in common with the wildcard, ascending.
@@ -182,7 +190,7 @@ class _Node:
         self.rest = NONE  # of a pattern that ends with a * here
         self.variable_last = NONE  # of a pattern that ends with a variable here
         self.last: _Branches[int] | None = None  # texts that end a pattern
-        self.closed: _Branches[_Node] | None = None  # texts up to a / and with it
+        self.closed: _Branches[_Node] | None = None  # texts up to a /, without it
         self.open: _Branches[_Node] | None = None  # texts before a variable or a *
         self.segment: _Node | None = None  # after a variable and a /
         self.variable: _Node | None = None  # after a variable that something else follows
@@ -192,8 +200,16 @@ class _Node:
 class _Rest:
     """Branches of which some may still be wanted: by rank, one at a time."""
 
-    def __init__(self, branches: _Branches[_Node] | _Branches[int], states: int, prefix: str, overlap: Overlap) -> None:
+    def __init__(
+        self,
+        branches: _Branches[_Node] | _Branches[int],
+        states: int,
+        prefix: str,
+        overlap: Overlap,
+        ending: str = "",
+    ) -> None:
         self._by_text: Mapping[str, _Node | int] = branches.by_text
+        self._ending = ending
         self._texts = branches.starting_with(prefix)
         self._states = states
         self._overlap = overlap
@@ -201,7 +217,7 @@ class _Rest:
     def take(self) -> list[tuple[int, _Work]]:
         """The next one that fits, and itself for those after it."""
         for text in self._texts:
-            states = self._overlap.literal(self._states, text)
+            states = self._overlap.literal(self._states, text + self._ending)
             if not states:
                 continue
             child = self._by_text[text]
@@ -219,58 +235,95 @@ def _best(child: _Node | int) -> int:
     return child if isinstance(child, int) else child.best
 
 
-def _is_separator(text: str, is_last: bool) -> bool:
-    """Whether the ``/`` at the start of ``text`` can go with the variable before it; something must follow."""
-    return text[0] == "/" and not (is_last and text == "/")
+class _Places:
+    """The places between the characters of one name, as the bits of an integer."""
+
+    def __init__(self, name: str, segments: Sequence[str]) -> None:
+        self._name = name
+        self._starts = [0]
+        for segment in segments[:-1]:
+            self._starts.append(self._starts[-1] + len(segment) + 1)
+        self.all = (2 << len(name)) - 1
+        self.end = 1 << len(name)
+        self.slashes = 0
+        for start in self._starts[1:]:
+            self.slashes |= 1 << start - 1
+
+    def place(self, number: int, start: int) -> int:
+        """The place after ``start`` characters of a segment."""
+        return 1 << self._starts[number] + start
+
+    def after_any(self, places: int) -> int:
+        """The places after any text from one of ``places``."""
+        return self.all & -(places & -places)
+
+    def after_variable(self, places: int) -> int:
+        """The places after at least one character that is no ``/``."""
+        reached = 0
+        for start, beyond in zip(self._starts, [*self._starts[1:], len(self._name) + 1], strict=True):
+            here = places >> start & (1 << beyond - start) - 1
+            if here:
+                reached |= (1 << beyond) - (here & -here) * (2 << start)
+        return reached
+
+    def after_texts(self, branches: _Branches[T], places: int, ends: int) -> Iterator[tuple[T, int]]:
+        """Where a text of ``branches`` leads from one of ``places`` to one of ``ends``."""
+        for length in branches.lengths:
+            starts = ends >> length & places
+            while starts:
+                place = starts.bit_length() - 1
+                starts ^= 1 << place
+                child = branches.by_text.get(self._name[place : place + length])
+                if child is not None:
+                    yield child, 1 << place + length
 
 
-def _pieces(text: str) -> list[str]:
-    """``text`` cut after every ``/``."""
-    pieces = text.split("/")
-    return [piece + "/" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+def _find_spread(starts: Iterable[tuple[_Node, int, int]], at: _Places, best: int) -> int:
+    """The rest of a search, where it comes to a node at several places: to each node once, with all of them.
 
-
-def _one_segment_left(name: str, places: Sequence[int]) -> bool:
-    """Whether a variable can take the rest of ``name`` from one of ``places``, which ascend."""
-    place = places[-1]
-    if place == len(name):
-        if len(places) == 1:
-            return False
-        place = places[-2]
-    return name.find("/", place) < 0
-
-
-def _step(node: _Node, name: str, place: int, pending: list[tuple[_Node, Sequence[int]]]) -> None:
-    """Go on from one place of the name."""
-    slash = name.find("/", place)
-    if slash >= 0:
-        if node.segment is not None and slash > place:
-            pending.append((node.segment, (slash + 1,)))
+    ``starts`` are nodes with the segment and how far into it; their variables and stars have not been looked into yet.
+    """
+    pending: list[tuple[_Node, int]] = []
+    for node, number, start in starts:
+        _spread(node, at.place(number, start), at, pending)
+    while pending:
+        node, places = pending.pop()
+        if node.best >= best:
+            continue
+        best = min(best, node.rest)
+        if node.last is not None:
+            for rank, _ in at.after_texts(node.last, places, at.end):
+                best = min(best, rank)
+        if node.segment is not None or node.variable_last < best:
+            after = at.after_variable(places)
+            if after & at.end:
+                best = min(best, node.variable_last)
+            if node.segment is not None and after & at.slashes:
+                pending.append((node.segment, (after & at.slashes) << 1))
         if node.closed is not None:
-            child = node.closed.by_text.get(name[place : slash + 1])
-            if child is not None:
-                pending.append((child, (slash + 1,)))
-    if node.open is not None:
-        by_text = node.open.by_text
-        for length in node.open.lengths:
-            child = by_text.get(name[place : place + length])
-            if child is not None and place + length <= len(name):
-                pending.append((child, (place + length,)))
+            for child, reached in _together(at.after_texts(node.closed, places, at.slashes)):
+                pending.append((child, reached << 1))
+        if node.open is not None:
+            pending += _together(at.after_texts(node.open, places, at.all))
+        _spread(node, places, at, pending)
+    return best
+
+
+def _spread(node: _Node, places: int, at: _Places, pending: list[tuple[_Node, int]]) -> None:
+    if node.star is not None:
+        pending.append((node.star, at.after_any(places)))
     if node.variable is not None:
-        end = slash if slash >= 0 else len(name)
-        if end > place:
-            pending.append((node.variable, range(place + 1, end + 1)))
+        after = at.after_variable(places)
+        if after:
+            pending.append((node.variable, after))
 
 
-def _steps(node: _Node, name: str, places: Sequence[int], pending: list[tuple[_Node, Sequence[int]]]) -> None:
-    """Go on from several places, ascending: what they lead to is put together, so that no node is visited twice."""
-    found: dict[_Node, dict[int, None]] = {}
-    for place in places:
-        steps: list[tuple[_Node, Sequence[int]]] = []
-        _step(node, name, place, steps)
-        for child, reached in steps:
-            found.setdefault(child, {}).update(dict.fromkeys(reached))
-    pending.extend((child, sorted(reached)) for child, reached in found.items())
+def _together(found: Iterable[tuple[_Node, int]]) -> Iterable[tuple[_Node, int]]:
+    """Each node once, with all its places."""
+    together: dict[_Node, int] = {}
+    for node, places in found:
+        together[node] = together.get(node, 0) | places
+    return together.items()
 
 
 def _expand(node: _Node, states: int, overlap: Overlap) -> list[tuple[int, _Work]]:
@@ -293,14 +346,14 @@ def _expand(node: _Node, states: int, overlap: Overlap) -> list[tuple[int, _Work
                     found.append((node.segment.best, (node.segment, beyond)))
     certain = overlap.certain(states)
     if node.closed is not None:
-        slash = certain.find("/") + 1
+        text, slash, _ = certain.partition("/")
         if slash:
-            child = node.closed.by_text.get(certain[:slash])
-            reached = overlap.literal(states, certain[:slash]) if child is not None else 0
+            child = node.closed.by_text.get(text)
+            reached = overlap.literal(states, text + slash) if child is not None else 0
             if child is not None and reached:
                 found.append((child.best, (child, reached)))
         else:
-            found += _Rest(node.closed, states, certain, overlap).take()
+            found += _Rest(node.closed, states, certain, overlap, "/").take()
     if node.open is not None:
         for length in node.open.lengths:
             text = certain[:length]

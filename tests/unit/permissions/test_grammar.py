@@ -12,7 +12,7 @@ from tests.unit.permissions.rulesets import one_rule, somebody, value_of
 from trio_router.errors import RuleError
 from trio_router.payload import Payload
 from trio_router.permissions import syntax
-from trio_router.permissions.decision import Action, Decision, Reason
+from trio_router.permissions.decision import Action, Reason
 from trio_router.permissions.grammar import MAX_DEPTH, MAX_NODES, Scope, parse
 from trio_router.permissions.lexer import MAX_SOURCE, ExpressionError
 
@@ -217,10 +217,10 @@ def test_what_escaped_from_other_sandboxes_does_not_even_parse(source: str) -> N
 @pytest.mark.threat("T29")
 def test_a_compiled_rule_has_no_builtins_and_no_names_but_its_own() -> None:
     ruleset = one_rule("news", "publish", "user.data.x && data.y.includes(name) || typeof now === 'number'")
-    found = ruleset._find(Action.EVENT_PUBLISH, "news")
-    assert not isinstance(found, Decision)
-    code = found[1].__code__
-    assert found[1].__globals__["__builtins__"] == {}
+    _, evaluate, _, _ = ruleset._find(Action.EVENT_PUBLISH, "news")
+    assert evaluate is not None
+    code = evaluate.__code__
+    assert evaluate.__globals__["__builtins__"] == {}
     ours = {"payload_value", "member", "truthy", "method_includes", "type_name"}
     assert set(code.co_names) <= ours | {"user", "data", "now"}
 

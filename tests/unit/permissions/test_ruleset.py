@@ -405,11 +405,29 @@ def test_what_is_remembered_is_the_rule_and_not_the_answer() -> None:
 
 
 @pytest.mark.threat("T34")
-def test_the_memory_is_bounded_for_hits_and_misses() -> None:
+def test_the_memory_is_bounded_for_hits_and_misses_of_all_actions_together() -> None:
     ruleset = one_rule("a/$x", "subscribe", True)
+    largest = 0
     for number in range(REMEMBERED_NAMES + 100):
-        check(ruleset, f"a/{number}" if number % 2 else f"b/{number}")
-    assert ruleset._find.cache_info().currsize == REMEMBERED_NAMES
+        name = f"a/{number}" if number % 2 else f"b/{number}"
+        assert check(ruleset, name, action=PUBLISH if number % 3 else SUBSCRIBE) is (
+            Reason.ALLOWED if number % 2 and not number % 3 else Reason.NO_RULE
+        )
+        largest = max(largest, remembered(ruleset))
+    assert largest == REMEMBERED_NAMES
+    assert remembered(ruleset) == 100
+
+
+@pytest.mark.threat("T34")
+def test_names_that_cannot_exist_are_not_remembered() -> None:
+    ruleset = one_rule("a/$x", "subscribe", True)
+    assert check(ruleset, "a//b") is Reason.INVALID_NAME
+    assert check(ruleset, "x" * 100_000) is Reason.INVALID_NAME
+    assert remembered(ruleset) == 0
+
+
+def remembered(ruleset: CompiledRules) -> int:
+    return sum(map(len, ruleset._known.values()))
 
 
 def test_a_version_is_of_the_text() -> None:
@@ -428,9 +446,9 @@ def test_evaluating_an_ordinary_rule_takes_well_under_a_microsecond_of_interpret
     import dis
 
     ruleset = one_rule("private/$userid", "subscribe", "user.id === $userid")
-    found = ruleset._find(SUBSCRIBE, "private/egon")
-    assert isinstance(found, tuple)
-    names = {instruction.opname for instruction in dis.get_instructions(found[1])}
+    _, evaluate, _, _ = ruleset._find(SUBSCRIBE, "private/egon")
+    assert evaluate is not None
+    names = {instruction.opname for instruction in dis.get_instructions(evaluate)}
     assert "COMPARE_OP" in names
     assert not {name for name in names if name.startswith("CALL")}
     assert value_of("user.id === $userid", variables={"userid": "egon"}) is True
