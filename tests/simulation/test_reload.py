@@ -27,11 +27,12 @@ from trio_router.protocols import codes
 from trio_router.routing.standing import Reconsideration
 
 SEEDS = [int(os.environ["TRIO_ROUTER_SEED"])] if "TRIO_ROUTER_SEED" in os.environ else range(200)
-STEPS = 150
+STEPS = 200
 USERS = ("ann", "bob", "cleo")
 CHANNELS = ("a", "a/x", "a/y", "b", "b/ann", "b/bob")
 WILDCARDS = ("*", "a*", "a/*", "b/*", "b/ann*")
 PROCEDURES = ("p", "p/q")
+LISTENED = ("a", "^a/", "b/.*", "^b/ann$", "[ab]")
 RULES: tuple[Any, ...] = (
     True,
     True,
@@ -53,6 +54,8 @@ def random_rules(rng: random.Random) -> CompiledRules:
     event.setdefault("*", {})
     for rules in event.values():
         rules["publish"] = True
+        if rng.random() < 0.7:
+            rules["listen"] = rng.choice((True, True, *RULES))
     sections = {
         "event": event,
         "rpc": {"*": {**actions("provide"), "request": True}},
@@ -75,6 +78,8 @@ class Simulation:
 
     def may(self, member: Member, action: Action, name: str) -> bool:
         rules, who = self.rules, member.session.identity
+        if action is Action.EVENT_LISTEN:
+            return rules.decide(who, action, name.removeprefix("^").removesuffix("$")).allowed
         return (rules.decide_pattern if "*" in name else rules.decide)(who, action, name).allowed
 
     def check(self) -> None:
@@ -83,10 +88,24 @@ class Simulation:
             session = member.session
             standing = [
                 *((Action.EVENT_SUBSCRIBE, name) for name in session.subscriptions),
+                *((Action.EVENT_LISTEN, name) for name in session.listens),
+                *((Action.EVENT_LISTEN, name) for listen in session.listens.values() for name in listen.provided),
                 *((Action.RPC_PROVIDE, name) for name in session.offers),
                 *((Action.PRESENCE_ALLOW, name) for name in session.watches),
             ]
             assert [right for right in standing if not self.may(member, *right)] == []
+        self.check_questions()
+
+    def check_questions(self) -> None:
+        """Whoever was asked may listen with the pattern, and may know the channel (T22); each channel has one provider."""
+        for member in self.members:
+            for _, pattern, channel in member.peer.of("listen_found"):
+                assert self.may(member, Action.EVENT_LISTEN, pattern)
+                assert self.may(member, Action.EVENT_LISTEN, channel)
+            member.peer.told[:] = [entry for entry in member.told if entry[0] != "listen_found"]
+        listens = [listen for member in self.members for listen in member.session.listens.values()]
+        busy = [channel for listen in listens for channel in (*listen.provided, *listen.asked)]
+        assert len(busy) == len(set(busy))
 
     # ---- what can happen -------------------------------------------------------------------------------------
 
@@ -103,6 +122,24 @@ class Simulation:
     def subscribe(self, member: Member) -> None:
         name = self.rng.choice(CHANNELS + WILDCARDS)
         self._asks(member, Action.EVENT_SUBSCRIBE, name, lambda: self.world.core.subscribe(member.session, name))
+
+    def listen(self, member: Member) -> None:
+        pattern = self.rng.choice(LISTENED)
+        self._asks(member, Action.EVENT_LISTEN, pattern, lambda: self.world.core.listen(member.session, pattern))
+
+    def reply(self, member: Member) -> None:
+        """Somebody answers a question; or, if there is none, what it is not asked."""
+        member = next((each for each in self.members if each.session.asks), member)
+        questions = [(source, name) for source, listen in member.session.listens.items() for name in listen.asked]
+        pattern, channel = self.rng.choice(questions or [(LISTENED[0], CHANNELS[0])])
+        answer = self.world.core.listen_accept if self.rng.random() < 0.8 else self.world.core.listen_reject
+        try:
+            answer(member.session, pattern, channel)
+        except Refused as error:
+            assert error.code == codes.NOT_ASKED
+            assert not questions or not self.may(member, Action.EVENT_LISTEN, channel)
+        else:
+            assert questions
 
     def provide(self, member: Member) -> None:
         name = self.rng.choice(PROCEDURES)
@@ -121,7 +158,7 @@ class Simulation:
         try:
             ask()
         except Refused as error:
-            if error.code not in (codes.ALREADY_SUBSCRIBED, codes.ALREADY_PROVIDED):
+            if error.code not in (codes.ALREADY_SUBSCRIBED, codes.ALREADY_PROVIDED, codes.ALREADY_LISTENING):
                 assert not self.may(member, action, name)
         else:
             assert self.may(member, action, name)
@@ -199,7 +236,8 @@ class Simulation:
             assert len(revoked) == len(lost)
             assert all(code in (codes.DENIED, codes.RULE_FAILED) for _, _, _, code, *_ in revoked)
             told += len(revoked)
-        assert ended == told
+        removed = sum(len(member.peer.of("listen_removed")) for member in self.members)
+        assert told <= ended <= told + removed
         self.ended += ended
         self.check()
 
@@ -208,13 +246,26 @@ class Simulation:
         session = member.session
         kinds = (
             ("subscribe", session.subscriptions),
+            ("listen", session.listens),
             ("provide", session.offers),
             ("presence_subscribe", session.watches),
         )
         return {(verb, name) for verb, names in kinds for name in names}
 
     def run(self) -> None:
-        acts = [self.subscribe, self.subscribe, self.provide, self.watch, self.publish, self.publish, self.call]
+        acts = [
+            self.subscribe,
+            self.subscribe,
+            self.listen,
+            self.listen,
+            self.reply,
+            self.reply,
+            self.provide,
+            self.watch,
+            self.publish,
+            self.publish,
+            self.call,
+        ]
         self.join()
         for _ in range(STEPS):
             draw = self.rng.random()
@@ -250,3 +301,7 @@ def test_the_simulation_does_end_rights() -> None:
     for simulation in simulations:
         simulation.run()
     assert sum(simulation.ended for simulation in simulations) > 50
+    accepted = [
+        simulation.world.sample("trio_router_listen_answers_total", answer="accepted") for simulation in simulations
+    ]
+    assert sum(accepted) > 5

@@ -239,8 +239,7 @@ class Core:
             ended.append(loss)
         for loss in ended:
             if loss.pattern is not None:
-                loss.session.peer.listen_removed(loss.pattern, loss.name)
-                continue
+                continue  # it was told before others were asked
             refused = refusal(loss.action, loss.decision)
             loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
         return len(ended)

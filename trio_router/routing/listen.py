@@ -78,7 +78,7 @@ class Listen:
 class Search:
     """The search for the provider of one subscribed channel.
 
-    It goes in rounds, in which everybody is asked at most once; ``seen`` is empty between them. ``waiting``: who will be
+    It goes in rounds, in which everybody is asked at most once; ``seen`` are those who were or will be. ``waiting``: who will be
     asked once it has answered others.
     """
 
@@ -87,7 +87,7 @@ class Search:
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.queue: deque[Listen] = deque()  # still to be asked in this round
-        self.seen: set[Listen] = set()  # everybody who was or will be asked in this round
+        self.seen: set[Listen] = set()
         self.asked: Listen | None = None
         self.waiting: Listen | None = None
         self.provider: Listen | None = None
@@ -133,6 +133,11 @@ class Listens:
     def is_busy(self) -> bool:
         """Whether there is work left for a later turn."""
         return bool(self._work)
+
+    @property
+    def idle(self) -> int:
+        """How many subscribed channels nobody took."""
+        return len(self._idle)
 
     # ---- listening --------------------------------------------------------------------------------------------
 
@@ -198,11 +203,12 @@ class Listens:
         """Take away what the rules do not allow any more: ``session`` provides ``channel``, by this pattern (T33)."""
         search = session.listens[source].provided.pop(channel)
         self._unprovided(search)
+        session.peer.listen_removed(source, channel)
         self._do(self._go_on([search]))
 
     def try_again(self) -> None:
-        """The rules have changed: whoever was not asked about an idle channel may be asked now."""
-        self._do(self._rounds(tuple(self._idle)))
+        """The rules have changed: who was passed over may be asked now."""
+        self._do(self._reopen([search for search in self._searches.values() if search.provider is None]))
 
     # ---- subscribers and listeners come and go ----------------------------------------------------------------
 
@@ -287,6 +293,7 @@ class Listens:
             if self._may(listen, search.channel):
                 self._ask(search, listen)
                 return
+            search.seen.discard(listen)
         self._idle[search] = self._timers.now()
         if self._rematch is None:
             self._rematch = self._timers.after(self.options.rematch_interval, self._rematch_idle)
@@ -396,6 +403,16 @@ class Listens:
         for search in searches:
             if search in self._idle:
                 self._restart(search)
+            yield
+
+    def _reopen(self, searches: Iterable[Search]) -> Iterator[None]:
+        for search in searches:
+            if search in self._idle:
+                self._restart(search)
+            elif self._searches.get(search.channel) is search and search.provider is None:
+                passed_over = [listen for listen in self._candidates(search.channel) if listen not in search.seen]
+                search.queue += passed_over
+                search.seen.update(passed_over)
             yield
 
     def _restart(self, search: Search) -> None:

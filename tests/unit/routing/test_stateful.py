@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from typing import Any
 
 import attrs
 import pytest
@@ -16,16 +18,20 @@ from trio_router.limits import Limits
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
+from trio_router.testing.peers import RecordingPeer
 from trio_router.testing.rules import FixedRules
 
 APPS = ("main", "other")
 CHANNELS = ("a", "ab", "a*", "*")
 PROCEDURES = ("sum", "sort")
+PATTERNS = {"a": "a", "^ab$": "ab", "b|a": "b|a"}
+"""What sessions listen with, and the text that rules are asked about it."""
 USERS = ("anna", "ben", "carl")
 LIMITS = Limits(calls_per_session=3, invocations_per_provider=2, subscriptions_per_session=3)
 
 ALL = {
     Action.EVENT_SUBSCRIBE: set(CHANNELS),
+    Action.EVENT_LISTEN: {*PATTERNS.values(), "a", "ab"},
     Action.RPC_PROVIDE: set(PROCEDURES),
     Action.RPC_REQUEST: set(PROCEDURES),
     Action.PRESENCE_ALLOW: set(USERS),
@@ -33,6 +39,23 @@ ALL = {
 
 apps = st.sampled_from(APPS)
 picks = st.integers(min_value=0)
+
+
+Place = tuple[str, str]  # app and channel
+
+
+class Told(list[tuple[Any, ...]]):
+    """What one session is told, noted in the order of everybody's as well."""
+
+    def __init__(self, everything: list[tuple[str, Member, tuple[Any, ...]]]) -> None:
+        super().__init__()
+        self.everything = everything
+        self.whose: tuple[str, Member] | None = None
+
+    def append(self, entry: tuple[Any, ...]) -> None:
+        super().append(entry)
+        if self.whose is not None:
+            self.everything.append((*self.whose, entry))
 
 
 @attrs.define
@@ -54,6 +77,10 @@ class Routing(RuleBasedStateMachine):
         self.calls: dict[tuple[str, str], Expected] = {}  # accepted, by (session id, tag)
         self.invoked: list[tuple[str, Member, str]] = []  # (app, provider, call id) of every invocation seen
         self.interrupted: list[str] = []
+        self.log: list[tuple[str, Member, tuple[Any, ...]]] = []
+        self.questions: dict[Place, tuple[Member, str]] = {}  # who is asked about a channel, and by which pattern
+        self.provided: dict[Place, tuple[Member, str]] = {}
+        self.asked: dict[Place, set[tuple[Member, str]]] = {}  # since somebody provided it, or nobody had it subscribed
         self.number = 0
         self.allowed: dict[str, dict[Action, set[str]]] = {app: dict(ALL) for app in APPS}
 
@@ -84,7 +111,8 @@ class Routing(RuleBasedStateMachine):
         held = {member: (set(member.session.subscriptions), set(member.session.offers)) for member in self.members[app]}
         ended = world.core.reconsider()
         revoked = {member: member.peer.of("revoked") for member in self.members[app]}
-        assert ended == sum(len(told) for told in revoked.values())
+        withdrawn = sum(len(member.peer.of("listen_removed")) for member in self.members[app])
+        assert 0 <= ended - sum(len(told) for told in revoked.values()) <= withdrawn
         for member, (subscriptions, offers) in held.items():
             lost = {(verb, name) for _, verb, name, code, _ in revoked[member] if code == codes.DENIED}
             assert subscriptions - set(member.session.subscriptions) == {n for v, n in lost if v == "subscribe"}
@@ -100,13 +128,22 @@ class Routing(RuleBasedStateMachine):
                     self.may(app, Action.RPC_PROVIDE, call.offer.procedure) for call in session.invocations.values()
                 )
                 assert all(self.may(app, Action.PRESENCE_ALLOW, name) for name in session.watches)
+                assert all(self.may(app, Action.EVENT_LISTEN, PATTERNS[source]) for source in session.listens)
+                assert all(
+                    self.may(app, Action.EVENT_LISTEN, name)
+                    for listen in session.listens.values()
+                    for name in listen.provided
+                )
 
     # ---- what sessions do -----------------------------------------------------------------------------------
 
     @rule(app=apps, user=st.sampled_from(USERS))
     def join(self, app: str, user: str) -> None:
         if len(self.members[app]) < 5:
-            member = self.worlds[app].join(user)
+            peer = RecordingPeer()
+            peer.told = told = Told(self.log)
+            member = self.worlds[app].join(user, peer)
+            told.whose = app, member
             self.members[app].append(member)
             self.everyone.append((app, member))
 
@@ -119,6 +156,16 @@ class Routing(RuleBasedStateMachine):
             self.worlds[app].core.detach(member.session)
             for key in [key for key, call in self.calls.items() if call.caller is member]:
                 del self.calls[key]  # nobody is left to be told
+            self.forget(app, member, None)
+
+    def forget(self, app: str, member: Member, pattern: str | None) -> None:
+        """It does not listen any more, and is told nothing of it."""
+        for book in (self.questions, self.provided):
+            for place, (who, source) in list(book.items()):
+                if place[0] == app and who is member and pattern in (None, source):
+                    del book[place]
+                    if book is self.provided:
+                        self.asked.pop(place, None)
 
     @rule(app=apps, who=picks, channel=st.sampled_from(CHANNELS), off=st.booleans())
     def subscribe(self, app: str, who: int, channel: str, off: bool) -> None:
@@ -137,6 +184,65 @@ class Routing(RuleBasedStateMachine):
                 }
                 assert expected[exc.code]
 
+    @rule(app=apps, who=picks, pattern=st.sampled_from(sorted(PATTERNS)), off=st.sampled_from([False, False, True]))
+    def listen(self, app: str, who: int, pattern: str, off: bool) -> None:
+        member = self.pick(app, who)
+        if member is None:
+            return
+        core = self.worlds[app].core
+        held = pattern in member.session.listens
+        if off and held:
+            self.forget(app, member, pattern)
+        try:
+            (core.unlisten if off else core.listen)(member.session, pattern)
+        except Refused as exc:
+            expected = {
+                codes.DENIED: not off and not self.may(app, Action.EVENT_LISTEN, PATTERNS[pattern]),
+                codes.NOT_LISTENING: off and not held,
+                codes.ALREADY_LISTENING: not off and held,
+            }
+            assert expected[exc.code]
+
+    @precondition(lambda self: self.questions)
+    @rule(pick=picks, accepts=st.booleans())
+    def reply(self, pick: int, accepts: bool) -> None:
+        """Somebody who is asked answers."""
+        places = sorted(self.questions)
+        app, channel = place = places[pick % len(places)]
+        member, pattern = self.questions.pop(place)
+        core = self.worlds[app].core
+        if accepts:
+            try:
+                core.listen_accept(member.session, pattern, channel)
+            except Refused as exc:
+                assert exc.code == codes.NOT_ASKED
+                assert not (
+                    self.may(app, Action.EVENT_LISTEN, channel)
+                    and self.may(app, Action.EVENT_LISTEN, PATTERNS[pattern])
+                )
+            else:
+                self.provided[place] = member, pattern
+        else:
+            core.listen_reject(member.session, pattern, channel)
+
+    @rule(
+        app=apps,
+        who=picks,
+        pattern=st.sampled_from(sorted(PATTERNS)),
+        channel=st.sampled_from(["a", "ab"]),
+        accepts=st.booleans(),
+    )
+    def reply_unasked(self, app: str, who: int, pattern: str, channel: str, accepts: bool) -> None:
+        """Somebody answers who is not asked, or not any more: nothing happens."""
+        member = self.pick(app, who)
+        if member is None or self.questions.get((app, channel)) == (member, pattern):
+            return
+        core = self.worlds[app].core
+        with pytest.raises(Refused) as info:
+            (core.listen_accept if accepts else core.listen_reject)(member.session, pattern, channel)
+        assert info.value.code == codes.NOT_ASKED
+        assert not member.peer.of("listen_found")
+
     @rule(app=apps, who=picks, channel=st.sampled_from(["a", "ab", "b"]), echo=st.booleans())
     def publish(self, app: str, who: int, channel: str, echo: bool) -> None:
         member = self.pick(app, who)
@@ -151,12 +257,18 @@ class Routing(RuleBasedStateMachine):
             got = [d.subscription or d.channel for d in receiver.peer.events if d.data.value == mark]
             assert Counter(got) == Counter(expected)
 
-    @rule(app=apps, who=picks, procedure=st.sampled_from(PROCEDURES), concurrency=st.sampled_from([None, 1, 2]))
-    def provide(self, app: str, who: int, procedure: str, concurrency: int | None) -> None:
+    @rule(
+        app=apps,
+        who=picks,
+        procedure=st.sampled_from(PROCEDURES),
+        concurrency=st.sampled_from([None, 1, 2]),
+        within=st.sampled_from([None, 0.7]),
+    )
+    def provide(self, app: str, who: int, procedure: str, concurrency: int | None, within: float | None = None) -> None:
         member = self.pick(app, who)
         if member is not None:
             try:
-                self.worlds[app].core.provide(member.session, procedure, concurrency)
+                self.worlds[app].core.provide(member.session, procedure, concurrency, accept_within=within)
             except Refused as exc:
                 may = self.may(app, Action.RPC_PROVIDE, procedure)
                 assert exc.code == (codes.ALREADY_PROVIDED if may else codes.DENIED)
@@ -216,7 +328,7 @@ class Routing(RuleBasedStateMachine):
         forged=st.booleans(),
         forger=picks,
         app=apps,
-        how=st.sampled_from(["result", "more", "error"]),
+        how=st.sampled_from(["result", "more", "error", "accept", "reject", "reject"]),
     )
     def answer(self, recent: int, forged: bool, forger: int, app: str, how: str) -> None:
         """Somebody answers one of the last invocations: its provider, or any session of either app."""
@@ -231,10 +343,19 @@ class Routing(RuleBasedStateMachine):
         try:
             if how == "error":
                 core.error(member.session, call_id, Payload("error"))
+            elif how == "accept":
+                core.accept(member.session, call_id)
+            elif how == "reject":
+                core.reject(member.session, call_id)
             else:
                 core.result(member.session, call_id, Payload("result"), more=how == "more")
         except Refused as exc:
-            assert exc.code == codes.UNKNOWN_CALL or (exc.code == codes.UNEXPECTED_MESSAGE and how == "more")
+            other = {
+                "more": codes.UNEXPECTED_MESSAGE,
+                "reject": codes.UNEXPECTED_MESSAGE,
+                "accept": codes.ALREADY_ACCEPTED,
+            }
+            assert exc.code in (codes.UNKNOWN_CALL, other.get(how))
             assert (exc.code == codes.UNKNOWN_CALL) == (member is not provider or not is_open)
             assert self.count_outcomes() == outcomes_before
         else:
@@ -290,6 +411,8 @@ class Routing(RuleBasedStateMachine):
                             del self.calls[member.session.id, tag]
                     case ("call_failed", tag, *_):
                         del self.calls[member.session.id, tag]
+                    case ("call_accepted", tag):
+                        assert (member.session.id, tag) in self.calls
                     case ("event", _, _, data):
                         assert data.value.startswith(f"{app}:")
                     case ("presence", user, _, sessions):
@@ -303,9 +426,67 @@ class Routing(RuleBasedStateMachine):
         given_up = sum(
             world.sample("trio_router_calls_total", outcome=outcome)
             for world in self.worlds.values()
-            for outcome in ("timeout", "cancelled")
+            for outcome in ("timeout", "accept_timeout", "cancelled")
         )
         assert given_up <= len(self.interrupted)
+
+    def nobody_was_asked_who_should_not_be_and_a_channel_has_one_provider(self) -> None:
+        """Walks through what was told, in its order."""
+        for app, member, entry in self.log:
+            match entry:
+                case ("listen_found", pattern, channel):
+                    place = (app, channel)
+                    for book in (self.questions, self.provided):
+                        holder = book.get(place)
+                        if holder is not None and holder[1] not in holder[0].session.listens:
+                            self.forget(app, *holder)
+                    assert place not in self.questions
+                    assert place not in self.provided
+                    assert re.search(pattern, channel)
+                    assert self.may(app, Action.EVENT_LISTEN, PATTERNS[pattern])
+                    assert self.may(app, Action.EVENT_LISTEN, channel)
+                    self.questions[place] = member, pattern
+                    self.asked.setdefault(place, set()).add((member, pattern))
+                case ("listen_timeout", pattern, channel):
+                    assert self.questions.pop((app, channel)) == (member, pattern)
+                case ("listen_removed", pattern, channel):
+                    place = (app, channel)
+                    book = self.provided if place in self.provided else self.questions
+                    assert book.pop(place) == (member, pattern)
+                    self.asked.pop(place, None)
+                case ("revoked", "listen", pattern, *_):
+                    self.forget(app, member, pattern)
+        self.log.clear()
+
+    @invariant()
+    def every_subscribed_channel_is_provided_or_everybody_was_asked(self) -> None:
+        self.nobody_was_asked_who_should_not_be_and_a_channel_has_one_provider()
+        for app in APPS:
+            members = self.members[app]
+            subscribed = {name for member in members for name in member.session.subscriptions if "*" not in name}
+            for place in [place for place in self.asked if place[0] == app and place[1] not in subscribed]:
+                del self.asked[place]
+            listens = [listen for member in members for listen in member.session.listens.values()]
+            books = {
+                (app, channel): (listen.session, listen.pattern.source)
+                for listen in listens
+                for channel in listen.provided
+            }
+            assert books == {p: (m.session, s) for p, (m, s) in self.provided.items() if p[0] == app}
+            open_questions = {(app, channel) for listen in listens for channel in listen.asked}
+            assert open_questions == {place for place in self.questions if place[0] == app}
+            assert {channel for _, channel in books.keys() | open_questions} <= subscribed
+            for channel in subscribed:
+                place = (app, channel)
+                if place in self.provided or place in self.questions or not self.may(app, Action.EVENT_LISTEN, channel):
+                    continue
+                may_provide = {
+                    (member, source)
+                    for member in members
+                    for source in member.session.listens
+                    if re.search(source, channel)
+                }
+                assert may_provide <= self.asked.get(place, set())
 
     @invariant()
     def the_open_calls_are_those_in_the_books(self) -> None:
@@ -313,7 +494,14 @@ class Routing(RuleBasedStateMachine):
             open_calls = {(m.session.id, tag) for m in self.members[app] for tag in m.session.calls}
             assert open_calls == {key for key, call in self.calls.items() if call.app == app}
             answering = [call for m in self.members[app] for call in m.session.invocations.values()]
-            assert len(answering) == len(open_calls) == world.timers.pending
+            assert len(answering) == len(open_calls)
+            asked = sum(member.session.asks for member in self.members[app])
+            unaccepted = sum(call.accept_timer is not None for call in answering)
+            rematch = 1 if world.core.listens.idle else 0
+            assert world.timers.pending == len(open_calls) + unaccepted + asked + rematch
+            for member in self.members[app]:
+                assert member.session.kept == sum(call.kept for call in member.session.calls.values())
+                assert member.session.asks == sum(len(listen.asked) for listen in member.session.listens.values())
             for member in self.members[app]:
                 for offer in member.session.offers.values():
                     assert offer.calls == sum(call.offer is offer for call in answering) <= offer.capacity
@@ -336,8 +524,11 @@ class Routing(RuleBasedStateMachine):
                     session = member.session
                     assert not (session.calls or session.invocations or session.offers)
                     assert not (session.subscriptions or session.watches or session.everybody)
-            outcomes = ("result", "error", "timeout", "cancelled", "provider_lost", "caller_lost")
+                    assert not (session.listens or session.asks or session.kept)
+            assert world.sample("trio_router_provided_channels") == 0
+            outcomes = ("result", "error", "timeout", "accept_timeout", "cancelled", "provider_lost", "caller_lost")
             ended = sum(world.sample("trio_router_calls_total", outcome=outcome) for outcome in outcomes)
+            ended += world.sample("trio_router_rejected_calls_total")
             assert ended == sum(home == app for home, _, _ in self.invoked)
 
 
