@@ -1,0 +1,99 @@
+"""Results in words: a plain text table for the terminal, Markdown for the documentation, and which goals were met."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.compare.scenarios import FIGURES, Goal, Scenario
+
+
+def goals(scenario: Scenario, measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each goal in each of its cases that was measured: what was aimed at, what came out."""
+    return [found for goal in scenario.goals for case in goal.cases if (found := _goal(goal, case, measured))]
+
+
+def _goal(goal: Goal, case: str, measured: dict[str, Any]) -> dict[str, Any] | None:
+    servers = measured["cases"].get(case, {})
+    if goal.server not in servers or (goal.than is not None and goal.than not in servers):
+        return None
+    value = servers[goal.server]["figure"]
+    if goal.than is not None:
+        value /= servers[goal.than]["figure"]
+    met = (goal.at_least is None or value >= goal.at_least) and (goal.at_most is None or value <= goal.at_most)
+    bound = f"at least {goal.at_least:g}" if goal.at_least is not None else f"at most {goal.at_most:g}"
+    return {"server": goal.server, "than": goal.than, "case": case, "bound": bound, "value": value, "met": met}
+
+
+def number(value: float) -> str:
+    """Three digits that count: 4.51 M, 97.3 k, 12.4."""
+    for size, letter in ((1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _names(measured: dict[str, Any]) -> list[str]:
+    seen: dict[str, None] = {}
+    for servers in measured["cases"].values():
+        seen.update(dict.fromkeys(servers))
+    return list(seen)
+
+
+def _cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    return number(entry["figure"]) + ("*" if entry["saturated_load"] else "")
+
+
+def _rows(measured: dict[str, Any]) -> list[list[str]]:
+    cases = measured["cases"]
+    return [[name, *(_cell(servers.get(name)) for servers in cases.values())] for name in _names(measured)]
+
+
+def _unit(measured: dict[str, Any]) -> str:
+    return FIGURES[measured["figure"]] + (", less is better" if measured["lower_is_better"] else "")
+
+
+def text(name: str, measured: dict[str, Any]) -> str:
+    rows = [["", *measured["cases"]], *_rows(measured)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [f"{name}: {measured['title']} ({_unit(measured)})"]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  " + "  ".join([row[0].ljust(widths[0]), *cells]))
+    lines += [f"  {'met   ' if goal['met'] else 'MISSED'} {goal_text(goal)}" for goal in measured["goals"]]
+    return "\n".join(lines)
+
+
+def goal_text(goal: dict[str, Any]) -> str:
+    than = f" times {goal['than']}" if goal["than"] else ""
+    return f"{goal['server']}, {goal['case']}: {goal['value']:.2f}{than} (wanted: {goal['bound']})"
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """All tables, each with its unit, and the goals; a figure with * was limited by the generator."""
+    machine, method = results["machine"], results["method"]
+    parts = [
+        (
+            f"Measured {results['date'][:10]} at commit {results['commit']} on {machine['cores']} cores of {machine['processor']}, "
+            f"Linux {machine['kernel']}; medians of {method['rounds']} rounds of {method['seconds']:g} seconds. "
+            f"Versions: {', '.join(f'{name} {version}' for name, version in results['versions'].items())}."
+        )
+    ]
+    for measured in results["scenarios"].values():
+        parts.append(f"### {measured['title']}\n\n{measured['about']}")
+        head = ["", *measured["cases"]]
+        lines = [f"| {_unit(measured)} {' | '.join(head)} |", "| --- " + "| ---: " * len(measured["cases"]) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in _rows(measured)]
+        parts.append("\n".join(lines))
+        if measured["goals"]:
+            parts.append(
+                "\n".join(
+                    f"* {'met' if goal['met'] else '**missed**'}: {goal_text(goal)}" for goal in measured["goals"]
+                )
+            )
+        if measured["failed"]:
+            parts.append("\n".join(f"* failed: {what}" for what in measured["failed"]))
+    for name, why in results["missing"].items():
+        parts.append(f"Not measured: {name} ({why}).")
+    return "\n\n".join(parts) + "\n"

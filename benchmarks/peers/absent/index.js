@@ -1,0 +1,1 @@
+"use strict"; // not in any registry; the servers measured here do without it
