@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from trio_router.names import InvalidName
-from trio_router.permissions.compiler import Evaluate, compile_expression
+from trio_router.permissions.compiler import Evaluate
 from trio_router.permissions.decision import Reason
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.sources import RuleSources
@@ -107,15 +107,13 @@ class Coverage:
         steps = {id(step.node): step for step in trace(tree, value)}
         for side in self._sides[id(rule)][1:]:
             step = steps.get(id(side.node))
-            if step is not None and not step.error:
+            if step is not None and step.state == "value":
                 side.seen.add(side.test(step.value))
 
     def _part(self, rule: Rule, node: Node) -> Evaluate:
         made = self._parts.get(id(node))
         if made is None:
-            label = f"{rule.ref.source}:{rule.ref.line}"
-            made = compile_expression(node, variables=rule.pattern.variables, action=rule.action_value, label=label)
-            self._parts[id(node)] = made
+            made = self._parts[id(node)] = rule.compiled(node)
         return made
 
     def report(self) -> Covered:

@@ -20,7 +20,7 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import BEFORE_RULES, Action, Decision, Reason, RuleRef
 from trio_router.permissions.index import Reach
 from trio_router.permissions.near import Near, near_misses
-from trio_router.permissions.parts import Step, Walk, capped
+from trio_router.permissions.parts import Step, capped, shown_steps
 from trio_router.permissions.records import World
 from trio_router.permissions.redaction import REDACTED, Redaction
 from trio_router.permissions.rule import Rule
@@ -141,7 +141,7 @@ def _with_rule(
         rule=rule.ref,
         text=_text_of(rule),
         variables=_shown_variables(variables, hidden),
-        steps=Walk(rule, who, name, data, world, variables, hidden).steps(),
+        steps=shown_steps(rule, who, name, data, world, variables, hidden),
         near=near,
     )
 
@@ -179,7 +179,7 @@ def _steps_of_reach(reach: Reach, who: Identity, world: World, hidden: Redaction
     if not proved:  # the rule reads what differs from name to name, so it has no value
         return ()
     variables = {variable: reach.fixed.get(variable, "") for variable in reach.rule.pattern.variables}
-    return Walk(reach.rule, who, "", ABSENT, world, variables, hidden).steps()
+    return shown_steps(reach.rule, who, "", ABSENT, world, variables, hidden)
 
 
 def _text_of(rule: Rule) -> str:

@@ -15,7 +15,7 @@ from trio_router.errors import RouterError
 from trio_router.identity import Identity, User
 from trio_router.names import NAME_CHARACTERS
 from trio_router.payload import ABSENT
-from trio_router.permissions.compiler import compile_expression, type_of
+from trio_router.permissions.compiler import type_of
 from trio_router.permissions.records import NoRecords, World
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.syntax import (
@@ -155,11 +155,8 @@ class _Reader:
         if not all(map(_is_constant, walk(node))):
             return None
         try:
-            evaluate = compile_expression(
-                node, variables=self._rule.pattern.variables, action=self._rule.action_value, label="lint"
-            )
             bound = tuple("" for _ in self._rule.pattern.variables)
-            return truthy(evaluate(_NOBODY, "", ABSENT, ABSENT, _WORLD, bound))
+            return truthy(self._rule.compiled(node)(_NOBODY, "", ABSENT, ABSENT, _WORLD, bound))
         except RouterError:
             return False  # it fails, always
 

@@ -1,45 +1,29 @@
-"""The parts of a rule's expression with their values, for one question.
+"""The parts of a rule's expression with their values, for one question, as an administrator may see them.
 
-Parts are evaluated one by one, each by the compiler's own form of it, in the order of the language: what ``&&``, ``||``, ``??``, ``?:`` and
-``?.`` skip is not evaluated, and neither is what stands behind a part that failed.
+The values come from ``trace``; here they are cut to a size that can be read, and what is hidden is taken out.
 
-The rule that keeps this honest: no value is worked out here, so the value of the whole is the one that decided; and no value leaves
-this module uncut or with what is hidden in it (T36).
+The rule that keeps this honest: no value leaves this module uncut or with what is hidden in it (T36).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
-from trio_router.errors import RouterError
 from trio_router.identity import Identity
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.compiler import compile_expression
 from trio_router.permissions.records import World
 from trio_router.permissions.redaction import REDACTED, Redaction
 from trio_router.permissions.rule import Rule
-from trio_router.permissions.syntax import (
-    UNDEFINED,
-    Conditional,
-    Constant,
-    Index,
-    Junction,
-    Member,
-    MethodCall,
-    Node,
-    Regex,
-    children,
-)
-from trio_router.permissions.values import truthy
+from trio_router.permissions.syntax import UNDEFINED, Constant
+from trio_router.permissions.trace import State, trace
+from trio_router.permissions.trace import Step as TracedStep
 
 MAX_TEXT: Final = 200  # characters of a text that are shown
 MAX_ITEMS: Final = 20  # items of a list and keys of an object
 MAX_DEPTH: Final = 4
-
-State = Literal["value", "error", "not_evaluated"]
 
 
 @attrs.frozen
@@ -87,122 +71,37 @@ class _Outcome:
     skipped: bool = False
 
 
-class Walk:
-    """Evaluates the parts of one rule, the whole first in the list and the parts after it."""
-
-    def __init__(
-        self,
-        rule: Rule,
-        who: Identity,
-        name: str,
-        data: Payload,
-        world: World,
-        variables: Mapping[str, str],
-        hidden: Redaction,
-    ) -> None:
-        self._rule = rule
-        self._question = (who, name, data, ABSENT, world, tuple(variables[name] for name in rule.pattern.variables))
-        self._hidden = hidden
-        self._steps: list[Step] = []
-
-    def steps(self) -> tuple[Step, ...]:
-        """All parts in the order of the text; none for a rule that is a constant."""
-        if self._rule.tree is not None:
-            self._part(self._rule.tree, 0)
-        return tuple(self._steps)
-
-    def _part(self, node: Node, depth: int) -> _Outcome:
-        at = len(self._steps)
-        self._steps.append(self._step(node, depth, "not_evaluated"))
-        below = self._below(node, depth + 1)
-        if below.failed:
-            self._steps[at] = self._step(node, depth, "error")
-            return below
-        try:
-            value = self._evaluate(node)
-        except Exception as error:  # noqa: BLE001 - as in ``decide``: whatever fails is a denial
-            text = str(error) if isinstance(error, RouterError) else type(error).__name__
-            shown = REDACTED if self._hidden.taints(node) else text
-            self._steps[at] = attrs.evolve(self._step(node, depth, "error"), error=shown)
-            return _Outcome(failed=True)
-        kind = kind_of(value)
-        shown = self._hidden.shown(node, value)
-        self._steps[at] = attrs.evolve(self._step(node, depth, "value"), kind=kind, value=capped(shown))
-        return _Outcome(value=value, skipped=below.skipped)
-
-    def _below(self, node: Node, depth: int) -> _Outcome:
-        """Evaluate the parts that the language would, in its order."""
-        parts = [child for child in children(node) if not isinstance(child, Regex)]
-        match node:
-            case Junction():
-                return self._junction(node, depth)
-            case Conditional():
-                return self._conditional(node, depth)
-            case Member() | Index() | MethodCall():
-                first = self._part(parts[0], depth)
-                missing = node.optional and (first.value is None or first.value is UNDEFINED)
-                if first.failed or first.skipped or missing:
-                    self._not_evaluated(parts[1:], depth)
-                    return attrs.evolve(first, skipped=first.skipped or missing)
-                return self._all(parts[1:], depth)
-            case _:
-                return self._all(parts, depth)
-
-    def _all(self, parts: Sequence[Node], depth: int) -> _Outcome:
-        for number, part in enumerate(parts, 1):
-            if self._part(part, depth).failed:
-                self._not_evaluated(parts[number:], depth)
-                return _Outcome(failed=True)
-        return _Outcome()
-
-    def _junction(self, node: Junction, depth: int) -> _Outcome:
-        for number, operand in enumerate(node.operands, 1):
-            outcome = self._part(operand, depth)
-            if outcome.failed or not _goes_on(node.operator, outcome.value):
-                self._not_evaluated(node.operands[number:], depth)
-                return _Outcome(failed=outcome.failed)
-        return _Outcome()
-
-    def _conditional(self, node: Conditional, depth: int) -> _Outcome:
-        test = self._part(node.test, depth)
-        if test.failed:
-            self._not_evaluated([node.yes, node.no], depth)
-            return _Outcome(failed=True)
-        if truthy(test.value):
-            chosen = self._part(node.yes, depth)
-            self._not_evaluated([node.no], depth)
-        else:
-            self._not_evaluated([node.yes], depth)
-            chosen = self._part(node.no, depth)
-        return _Outcome(failed=chosen.failed)
-
-    def _not_evaluated(self, nodes: Sequence[Node], depth: int) -> None:
-        for node in nodes:
-            self._steps.append(self._step(node, depth, "not_evaluated"))
-            self._not_evaluated([child for child in children(node) if not isinstance(child, Regex)], depth + 1)
-
-    def _step(self, node: Node, depth: int, state: State) -> Step:
-        return Step(
-            node.start,
-            node.end,
-            depth,
-            self._rule.text[node.start : node.end],
-            state,
-            literal=isinstance(node, Constant),
-        )
-
-    def _evaluate(self, node: Node) -> Any:
-        rule = self._rule
-        label = f"{rule.ref.source}:{rule.ref.line}"
-        evaluate = compile_expression(node, variables=rule.pattern.variables, action=rule.action_value, label=label)
-        return evaluate(*self._question)
+def shown_steps(
+    rule: Rule,
+    who: Identity,
+    name: str,
+    data: Payload,
+    world: World,
+    variables: Mapping[str, str],
+    hidden: Redaction,
+) -> tuple[Step, ...]:
+    """All parts of the rule's expression, the whole first, in the order of the text; none for a rule that is a constant."""
+    if rule.tree is None:
+        return ()
+    bound = tuple(variables[variable] for variable in rule.pattern.variables)
+    traced = trace(rule.tree, lambda node: rule.compiled(node)(who, name, data, ABSENT, world, bound))
+    return tuple(_shown(rule, step, hidden) for step in traced)
 
 
-def _goes_on(operator: str, value: Any) -> bool:
-    """Whether ``&&``, ``||`` or ``??`` asks for its next operand after this one."""
-    if operator == "??":
-        return value is None or value is UNDEFINED
-    return truthy(value) == (operator == "&&")
+def _shown(rule: Rule, step: TracedStep, hidden: Redaction) -> Step:
+    node = step.node
+    has_value = step.state == "value"
+    return Step(
+        node.start,
+        node.end,
+        step.depth,
+        rule.text[node.start : node.end],
+        step.state,
+        kind_of(step.value) if has_value else "",
+        capped(hidden.shown(node, step.value)) if has_value else None,
+        REDACTED if step.error and hidden.taints(node) else step.error,
+        literal=isinstance(node, Constant),
+    )
 
 
 def kind_of(value: Any) -> str:

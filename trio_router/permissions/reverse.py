@@ -19,7 +19,7 @@ import attrs
 
 from trio_router.identity import Identity
 from trio_router.payload import ABSENT
-from trio_router.permissions.compiler import Evaluate, compile_expression, type_of
+from trio_router.permissions.compiler import Evaluate, type_of
 from trio_router.permissions.decision import Action
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
@@ -200,12 +200,10 @@ class _Partial:
 
     def _value(self, node: Node) -> Any:
         rule, known = self._rule, self._known
-        pattern = rule.pattern
         part = self._parts.get((rule, id(node)))
         if part is None:
-            part = compile_expression(node, variables=pattern.variables, action=rule.ref.action, label="part")
-            self._parts[rule, id(node)] = part
-        bound = {variable: known.variables.get(variable, "") for variable in pattern.variables}
+            part = self._parts[rule, id(node)] = rule.compiled(node)
+        bound = {variable: known.variables.get(variable, "") for variable in rule.pattern.variables}
         return self._rules.evaluate(rule, known.who, known.name or "", ABSENT, bound, part=part)
 
     # ---- what it depends on -------------------------------------------------------------------------------------

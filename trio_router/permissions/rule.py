@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import attrs
 
 from trio_router.patterns import Pattern
-from trio_router.permissions.compiler import Evaluate
+from trio_router.permissions.compiler import Evaluate, compile_expression
 from trio_router.permissions.decision import Decision, Reason, RuleRef
 from trio_router.permissions.syntax import Name, Node, PatternVariable, children
 
@@ -59,6 +59,11 @@ class Rule:
         """Orders rules by how specific they are; the greater one wins."""
         pattern = self.pattern
         return (pattern.is_literal, pattern.literal_length, -pattern.stars, len(pattern.variables), self.order)
+
+    def compiled(self, part: Node) -> Evaluate:
+        """A function that evaluates a part of the expression, called as ``evaluate`` is."""
+        label = f"{self.ref.source}:{self.ref.line}"
+        return compile_expression(part, variables=self.pattern.variables, action=self.action_value, label=label)
 
 
 def _names_in(node: Node) -> Iterator[str]:

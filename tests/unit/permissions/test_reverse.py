@@ -51,6 +51,12 @@ def test_what_is_proved(rule: object, verdict: str) -> None:
     assert Reverse(made).judge(made.rules[0], Known(who)).verdict == verdict
 
 
+def test_the_number_of_an_action_is_known_in_a_file_of_numbers() -> None:
+    made = rules("actions: numeric\nevent: {a: {publish: action === 2, subscribe: action === 2}}")
+    reverse = Reverse(made)
+    assert [reverse.judge(rule, Known(somebody())).verdict for rule in made.rules] == ["always", "never"]
+
+
 @pytest.mark.parametrize(
     ("rule", "condition"),
     [

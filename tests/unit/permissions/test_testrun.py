@@ -126,6 +126,16 @@ def test_what_was_skipped_was_not_seen() -> None:
     ]
 
 
+def test_what_a_chain_skipped_was_not_seen() -> None:
+    rule = "data.list?.includes(data.a ? 1 : 2) === true"
+    assert missing(rule, "{a: true}", "{list: [1], a: true}") == [
+        "data.a never false",
+        "1 never false",
+        "2 never true",
+        "2 never false",
+    ]
+
+
 def test_what_failed_was_not_seen() -> None:
     assert missing("data.a.b === 1 && data.c === 1", "{c: 1}") == [
         "never allowed",
