@@ -640,7 +640,7 @@ async def test_a_login_that_is_revoked_ends_its_request(api: Any) -> None:
             nursery.start_soon(ask)
             await called.wait()
             revoked = await http.site.admin("POST", "/admin/revocations", json={"kind": "user", "value": "egon"})
-            assert revoked.json() == {"ended": 1}
+            assert revoked.json()["ended"] == 1
         with trio.fail_after(PATIENCE):
             await given_up.wait()
     assert answers[0]["result"] == "PARTIAL_SUCCESS"

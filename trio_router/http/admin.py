@@ -23,6 +23,7 @@ from trio_router import log
 from trio_router.auth.accounts import Accounts
 from trio_router.http import answers
 from trio_router.http.decisions import Tracing, decision_routes
+from trio_router.http.openapi.routes import openapi_routes
 from trio_router.http.operations import Operations
 from trio_router.http.routes import application
 from trio_router.http.users import user_routes
@@ -66,6 +67,7 @@ def admin_app(
     routes: list[BaseRoute] = [
         Route("/health", health, methods=["GET"]),
         Route("/admin/reload", reload, methods=["POST"]),
+        *openapi_routes(),
     ]
     if metrics is not None:
         routes.append(_metrics_route(metrics.registry))

@@ -108,14 +108,6 @@ _SHAPES: Final = {
 _TOPICS: Final = frozenset(topic for topic, _ in _SHAPES)
 
 
-class Request(msgspec.Struct):
-    """Body of ``POST /api``. ``token`` or ``authData`` say who asks; ``body`` is what is wanted, carried out in this order."""
-
-    body: list[Message]
-    token: str | UnsetType = UNSET
-    authData: dict[str, Any] | UnsetType = UNSET  # noqa: N815
-
-
 def credentials(request: Any, *, allow_auth_data: bool) -> dict[str, Any] | None:
     """What the body of a request says about who asks, as a login message would; None if nothing. Raises ``Unreadable``."""
     if not isinstance(request, dict):

@@ -14,6 +14,7 @@ from trio_router.errors import Refused
 from trio_router.http.batch import Emit, Make, Message, Query, Routed
 from trio_router.payload import Payload
 from trio_router.protocols import codes
+from trio_router.protocols.deepstream.words import EventAction, PresenceAction, RpcAction
 
 Answer = dict[str, Any]
 
@@ -21,15 +22,32 @@ SUCCESS: Final = "SUCCESS"
 FAILURE: Final = "FAILURE"
 PARTIAL_SUCCESS: Final = "PARTIAL_SUCCESS"
 
-# deepstream's numbers, by topic: actions from 100 on are errors.
-_DENIED: Final[dict[type[Routed], int | str]] = {Emit: "MESSAGE_DENIED", Make: 107, Query: 102}
-_FAILED: Final[dict[type[Routed], int]] = {Emit: 103, Make: 106, Query: 101}
-_INVALID: Final[dict[type[Routed], int]] = {Emit: 105, Make: 108, Query: 100}
-_ACTION: Final[dict[type[Routed], str]] = {Emit: "emit", Make: "make", Query: "query"}
-NO_RPC_PROVIDER: Final = 100
-RPC_RESPONSE_TIMEOUT: Final = 104
-RPC_REQUEST_ERROR: Final = 7
+DENIED: Final[dict[type[Routed], int | str]] = {
+    Emit: "MESSAGE_DENIED",  # by name, as deepstream has it for events alone
+    Make: RpcAction.MESSAGE_DENIED,
+    Query: PresenceAction.MESSAGE_DENIED,
+}
+FAILED: Final[dict[type[Routed], int]] = {
+    Emit: EventAction.MESSAGE_PERMISSION_ERROR,
+    Make: RpcAction.MESSAGE_PERMISSION_ERROR,
+    Query: PresenceAction.MESSAGE_PERMISSION_ERROR,
+}
+INVALID: Final[dict[type[Routed], int]] = {
+    Emit: EventAction.INVALID_MESSAGE_DATA,
+    Make: RpcAction.INVALID_MESSAGE_DATA,
+    Query: PresenceAction.INVALID_PRESENCE_USERS,
+}
+CALLS: Final[dict[int, int]] = {
+    codes.PROVIDER_ERROR: RpcAction.REQUEST_ERROR,
+    codes.NO_PROVIDER: RpcAction.NO_RPC_PROVIDER,
+    codes.PROVIDER_BUSY: RpcAction.NO_RPC_PROVIDER,
+    codes.ACCEPT_TIMEOUT: RpcAction.ACCEPT_TIMEOUT,
+    codes.CALL_TIMEOUT: RpcAction.RESPONSE_TIMEOUT,
+    codes.PROVIDER_LOST: RpcAction.RESPONSE_TIMEOUT,  # it may have been carried out, as with a timeout
+}
+"""How calls end."""
 
+_ACTION: Final[dict[type[Routed], str]] = {Emit: "emit", Make: "make", Query: "query"}
 _DENIALS: Final = frozenset(
     {
         codes.DENIED,
@@ -63,12 +81,12 @@ def refused(message: Routed, why: Refused) -> Answer:
     if why.decision:
         more["decision"] = why.decision
     if why.code in _DENIALS:
-        return _failure(f"Message denied. Action '{action}' is not permitted.", topic, _DENIED[kind], **more)
+        return _failure(f"Message denied. Action '{action}' is not permitted.", topic, DENIED[kind], **more)
     if why.code == codes.RULE_FAILED:
-        return _failure("The permission could not be decided.", topic, _FAILED[kind], **more)
+        return _failure("The permission could not be decided.", topic, FAILED[kind], **more)
     if isinstance(message, Make):
         return call_failed(message, why.code, why.detail)
-    return _failure(_sentence(codes.error(why.code).text), topic, _INVALID[kind], **more)
+    return _failure(_sentence(codes.error(why.code).text), topic, INVALID[kind], **more)
 
 
 def call_failed(message: Make, code: int, detail: str = "", data: Payload | None = None) -> Answer:
@@ -76,20 +94,14 @@ def call_failed(message: Make, code: int, detail: str = "", data: Payload | None
     text = _sentence(codes.error(code).text)
     more: dict[str, Any] = {"errorParams": detail} if detail else {}
     if code == codes.PROVIDER_ERROR:
+        text = "An error occurred: REQUEST_ERROR."
         if data is not None and not data.is_absent:
             more["errorParams"] = msgspec.Raw(data.json)
-        return _failure("An error occurred: REQUEST_ERROR.", "rpc", RPC_REQUEST_ERROR, **more)
-    if code == codes.NO_PROVIDER:
+    elif code == codes.NO_PROVIDER:
         text = f'No provider was available to handle the RPC "{message.rpcName}".'
-        return _failure(text, "rpc", NO_RPC_PROVIDER, **more)
-    if code == codes.PROVIDER_BUSY:
-        return _failure(text, "rpc", NO_RPC_PROVIDER, **more)
-    if code == codes.CALL_TIMEOUT:
+    elif code == codes.CALL_TIMEOUT:
         text = "The RPC response timeout was exceeded by the provider."
-        return _failure(text, "rpc", RPC_RESPONSE_TIMEOUT, **more)
-    if code == codes.PROVIDER_LOST:  # it may have been carried out, as with a timeout
-        return _failure(text, "rpc", RPC_RESPONSE_TIMEOUT, **more)
-    return _failure(text, "rpc", _INVALID[Make], **more)
+    return _failure(text, "rpc", CALLS.get(code, INVALID[Make]), **more)
 
 
 def unsupported(message: Message) -> Answer:
@@ -117,7 +129,13 @@ def whole(found: list[Answer]) -> dict[str, Any]:
 
 
 def _failure(text: str, topic: str, event: int | str, **more: Any) -> Answer:
-    return {"success": False, "error": text, "errorTopic": topic, "errorEvent": event, **more}
+    return {
+        "success": False,
+        "error": text,
+        "errorTopic": topic,
+        "errorEvent": event if isinstance(event, str) else int(event),
+        **more,
+    }
 
 
 def _sentence(text: str) -> str:

@@ -85,13 +85,21 @@ async def test_records_that_cannot_be_had_allow_nothing() -> None:
         assert (answer["success"], answer["errorEvent"]) == (False, 103)
 
 
+class Slow(MemoryRecords):
+    def __init__(self, contents: Any) -> None:
+        super().__init__(contents)
+        self.asked, self.there = trio.Event(), trio.Event()
+
+    async def load(self, names: Any) -> None:
+        self.asked.set()
+        await self.there.wait()
+        await super().load(names)
+
+
 @pytest.mark.threat("T52")
 async def test_a_session_that_is_ended_does_nothing_more() -> None:
-    world = World(
-        load_rules(
-            READS, "rules.yml", clock=ManualClock(), records=(records := MemoryRecords({"open": {"who": "egon"}}))
-        )
-    )
+    records = Slow({"open": {"who": "egon"}})
+    world = World(load_rules(READS, "rules.yml", clock=ManualClock(), records=records))
     rosa = world.join("rosa")
     world.core.subscribe(rosa.session, "a")
     asked = visit(world, records)
@@ -107,7 +115,8 @@ async def test_a_session_that_is_ended_does_nothing_more() -> None:
             found.extend(await asked.perform(read(emit(), emit()), 5))
 
         nursery.start_soon(perform)
-        await trio.lowlevel.checkpoint()  # it waits for its record now
+        await records.asked.wait()
         end()
+        records.there.set()
     assert [answer["errorEvent"] for answer in found] == ["CLOSED", "CLOSED"]
     assert rosa.told == []
