@@ -6,8 +6,7 @@ import math
 from html import escape
 from typing import Any, Final
 
-from benchmarks.compare.scenarios import FIGURES
-from benchmarks.compare.table import goal_text, number
+from benchmarks.compare.table import goal_text, number, shown, unit
 
 BAR: Final = 18
 LEFT: Final = 150
@@ -49,12 +48,15 @@ def html(results: dict[str, Any]) -> str:
 
 
 def _scenario(measured: dict[str, Any]) -> str:
-    unit = FIGURES[measured["figure"]] + (", less is better" if measured["lower_is_better"] else "")
     parts = [f"<h2>{escape(measured['title'])}</h2><p>{escape(measured['about'])}</p>"]
     for case, servers in measured["cases"].items():
         if not servers:
             continue
-        parts += [f"<h3>{escape(case)}: {escape(unit)}</h3>", _bars(servers), _details(servers)]
+        parts += [
+            f"<h3>{escape(case)}: {escape(unit(measured))}</h3>",
+            _bars(servers, shown(measured)),
+            _details(servers),
+        ]
     if measured["goals"]:
         parts.append("<ul>")
         parts += [
@@ -66,8 +68,8 @@ def _scenario(measured: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _bars(servers: dict[str, dict[str, Any]]) -> str:
-    figures = {name: max(entry["figure"], 1e-9) for name, entry in servers.items()}
+def _bars(servers: dict[str, dict[str, Any]], key: str) -> str:
+    figures = {name: max(entry[key], 1e-9) for name, entry in servers.items()}
     low = math.floor(math.log10(min(figures.values())) - 0.2)
     high = math.log10(max(figures.values()))
     scale = (WIDTH - LEFT - 90) / max(high - low, 0.1)
@@ -87,10 +89,13 @@ def _bars(servers: dict[str, dict[str, Any]]) -> str:
 
 
 def _details(servers: dict[str, dict[str, Any]]) -> str:
-    rows = ["<tr><th><th>median<th>p50 ms<th>p99 ms<th>server CPU<th>generator CPU<th>server MiB<th>others"]
+    rows = [
+        "<tr><th><th>median<th>per CPU second<th>p50 ms<th>p99 ms<th>server CPU<th>generator CPU<th>server MiB<th>others"
+    ]
     for name, entry in servers.items():
         cells = [
             number(entry["figure"]),
+            number(entry["per_cpu"]) if "per_cpu" in entry else "",
             *(f"{entry[key] / 1000:.3g}" if key in entry else "" for key in ("p50_us", "p99_us")),
             *(f"{entry[key]:.0%}" for key in ("server_cpu", "load_cpu")),
             f"{entry['server_rss'] / 2**20:.0f}",

@@ -17,6 +17,7 @@ FIGURES: Final = {
     "p99_ms": "ms, 99th percentile",
     "kb_per_connection": "KB a connection",
 }
+RATES: Final = ("deliveries_per_second", "operations_per_second")
 
 
 class ScenarioError(Exception):
@@ -48,6 +49,11 @@ class Scenario:
     lower_is_better: bool = False
     half_load: bool = False
     fresh: bool = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether somebody else's work can change what is measured."""
+        return self.figure != "kb_per_connection"
 
 
 def names() -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from benchmarks.compare.measuring import DISTURBED
 from benchmarks.compare.scenarios import FIGURES, Goal, Scenario
 
 
@@ -16,12 +18,20 @@ def _goal(goal: Goal, case: str, measured: dict[str, Any]) -> dict[str, Any] | N
     servers = measured["cases"].get(case, {})
     if goal.server not in servers or (goal.than is not None and goal.than not in servers):
         return None
-    value = servers[goal.server]["figure"]
-    if goal.than is not None:
-        value /= servers[goal.than]["figure"]
+    compared = [servers[goal.server], *([servers[goal.than]] if goal.than is not None else [])]
+    by_cpu = disturbed(compared)
+    values = [entry["per_cpu" if by_cpu else "figure"] for entry in compared]
+    value = values[0] / values[1] if goal.than is not None else values[0]
     met = (goal.at_least is None or value >= goal.at_least) and (goal.at_most is None or value <= goal.at_most)
     bound = f"at least {goal.at_least:g}" if goal.at_least is not None else f"at most {goal.at_most:g}"
-    return {"server": goal.server, "than": goal.than, "case": case, "bound": bound, "value": value, "met": met}
+    found = {"server": goal.server, "than": goal.than, "case": case, "bound": bound, "value": value, "met": met}
+    return {**found, "by_cpu": by_cpu}
+
+
+def disturbed(entries: Iterable[dict[str, Any]]) -> bool:
+    """Whether others had so much of the server's core that rates are compared per second of the server's CPU, where they can be."""
+    several = list(entries)
+    return any(entry["others"] > DISTURBED for entry in several) and all("per_cpu" in entry for entry in several)
 
 
 def number(value: float) -> str:
@@ -39,25 +49,38 @@ def _names(measured: dict[str, Any]) -> list[str]:
     return list(seen)
 
 
-def _cell(entry: dict[str, Any] | None) -> str:
+def _cell(entry: dict[str, Any] | None, key: str) -> str:
     if entry is None:
         return "-"
-    return number(entry["figure"]) + ("*" if entry["saturated_load"] else "")
+    return number(entry[key]) + ("*" if entry["saturated_load"] else "")
 
 
 def _rows(measured: dict[str, Any]) -> list[list[str]]:
-    cases = measured["cases"]
-    return [[name, *(_cell(servers.get(name)) for servers in cases.values())] for name in _names(measured)]
+    cases, key = measured["cases"], shown(measured)
+    return [[name, *(_cell(servers.get(name), key) for servers in cases.values())] for name in _names(measured)]
 
 
-def _unit(measured: dict[str, Any]) -> str:
-    return FIGURES[measured["figure"]] + (", less is better" if measured["lower_is_better"] else "")
+def shown(measured: dict[str, Any]) -> str:
+    """Which value of the entries is shown: all of a scenario by the clock, or all by CPU time."""
+    return (
+        "per_cpu"
+        if disturbed(entry for servers in measured["cases"].values() for entry in servers.values())
+        else "figure"
+    )
+
+
+def unit(measured: dict[str, Any]) -> str:
+    """What is shown, in words."""
+    words = FIGURES[measured["figure"]]
+    if shown(measured) == "per_cpu":
+        words = words.replace("a second", "a second of server CPU")
+    return words + (", less is better" if measured["lower_is_better"] else "")
 
 
 def text(name: str, measured: dict[str, Any]) -> str:
     rows = [["", *measured["cases"]], *_rows(measured)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"{name}: {measured['title']} ({_unit(measured)})"]
+    lines = [f"{name}: {measured['title']} ({unit(measured)})"]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  " + "  ".join([row[0].ljust(widths[0]), *cells]))
@@ -67,7 +90,8 @@ def text(name: str, measured: dict[str, Any]) -> str:
 
 def goal_text(goal: dict[str, Any]) -> str:
     than = f" times {goal['than']}" if goal["than"] else ""
-    return f"{goal['server']}, {goal['case']}: {goal['value']:.2f}{than} (wanted: {goal['bound']})"
+    by = ", by CPU time" if goal["by_cpu"] else ""
+    return f"{goal['server']}, {goal['case']}: {goal['value']:.2f}{than}{by} (wanted: {goal['bound']})"
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -83,7 +107,7 @@ def markdown(results: dict[str, Any]) -> str:
     for measured in results["scenarios"].values():
         parts.append(f"### {measured['title']}\n\n{measured['about']}")
         head = ["", *measured["cases"]]
-        lines = [f"| {_unit(measured)} {' | '.join(head)} |", "| --- " + "| ---: " * len(measured["cases"]) + "|"]
+        lines = [f"| {unit(measured)} {' | '.join(head)} |", "| --- " + "| ---: " * len(measured["cases"]) + "|"]
         lines += [f"| {' | '.join(row)} |" for row in _rows(measured)]
         parts.append("\n".join(lines))
         if measured["goals"]:
