@@ -81,6 +81,8 @@ class GuardedStream(trio.abc.Stream):
         self.discarding = False
         self.ended = False  # no more bytes will come, or none that matter
         self.heard_at = trio.current_time()
+        self._idle = trio.Event()  # whether nobody is reading: trio-websocket may be, while the link drains
+        self._idle.set()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._request:
@@ -108,10 +110,10 @@ class GuardedStream(trio.abc.Stream):
         data = b""
         deadline = self._guard.deadline
         if deadline is None:
-            data = await self._outbox.receive_some(max_bytes)
+            data = await self._read(max_bytes)
         else:
             with trio.move_on_at(deadline) as scope:
-                data = await self._outbox.receive_some(max_bytes)
+                data = await self._read(max_bytes)
             if scope.cancelled_caught:
                 self._guard.overdue()  # T07: an unfinished message may not stay for ever
                 return b""
@@ -122,9 +124,19 @@ class GuardedStream(trio.abc.Stream):
     async def drain(self) -> None:
         """Read and forget until the peer's close frame or the end, so that our close frame is not lost to a reset."""
         while not (self.ended or self._guard.closed):
-            data = await self._outbox.receive_some(RECEIVE_BUFFER)
+            if not self._idle.is_set():
+                await self._idle.wait()
+                continue
+            data = await self._read(RECEIVE_BUFFER)
             self.ended = not data
             self._guard.feed(data, trio.current_time())
+
+    async def _read(self, max_bytes: int | None) -> bytes:
+        self._idle = trio.Event()
+        try:
+            return await self._outbox.receive_some(max_bytes)
+        finally:
+            self._idle.set()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Queue what trio-websocket has to say and wait until it left. After our last frame, it has nothing more to say."""
