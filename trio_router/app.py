@@ -122,9 +122,7 @@ class Router:
             deepstream=config.deepstream,
         )
         self._spaces = {space.name: AppSpace(space, rules[space.name], shared) for space in config.spaces()}
-        self._paths = {
-            path: self._spaces[space.name] for space in config.spaces() for path in config.endpoints(space)
-        }
+        self._paths = {path: self._spaces[space.name] for space in config.spaces() for path in config.endpoints(space)}
         self._first = self._spaces[APP]
         self._tracer = Tracer(APP, self._first.door, book, redaction)
         api = self._make_api(config)
@@ -242,6 +240,7 @@ class Router:
         async with trio.open_nursery() as nursery:
             for space in self._spaces.values():
                 nursery.start_soon(space.sessions.drain)
+            nursery.start_soon(self._public.finish, self._config.limits.drain_timeout)
 
     # ---- operation --------------------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ import attrs
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from tests.integration.conftest import USERS_CONFIG, Site, Start
 from trio_router.client import CallError, connect
-from trio_router.testing.http_service import HttpService, answer_json, hang, serve
+from trio_router.testing.http_service import HttpService, ServiceRequest, answer_json, hang, serve
 
 CONFIG = USERS_CONFIG + "http_api: {}\n"
 RULES = """
@@ -676,6 +677,33 @@ async def test_a_request_ends_with_its_token(api: Any) -> None:
         assert called.is_set()
         (answer,) = response.json()["body"]
     assert answer["errorEvent"] == "HTTP_REQUEST_TIMEOUT"
+
+
+async def test_a_drain_answers_what_is_in_progress(api: Any) -> None:
+    asked, go_on = trio.Event(), trio.Event()
+
+    async def doorman(request: ServiceRequest, stream: trio.abc.Stream) -> None:
+        asked.set()
+        await go_on.wait()
+        await answer_json(200, {"id": "ann"})(request, stream)
+
+    async with serve(doorman) as service, behind(api, service, WEBHOOK.replace("0.5", "10")) as http:
+        answers: list[httpx.Response] = []
+
+        async def ask() -> None:
+            answers.append(await http.post("/api", {"token": "t", "body": [GOOD]}))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await asked.wait()
+            http.site.router.stop()
+            while not http.site.router.draining:
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked(
+                0.05
+            )  # no session is left: nothing but this request is waited for
+            go_on.set()
+    assert answers[0].json() == {"result": "SUCCESS", "body": [{"success": True}]}
 
 
 async def test_requests_of_one_connection_follow_each_other(api: Any) -> None:

@@ -57,7 +57,8 @@ class HttpServer:
         keep_alive: float = KEEP_ALIVE,
         request_timeout: float = REQUEST_TIMEOUT,
     ) -> None:
-        self._app = ASGIWrapper(_Bounded(app, limits, request_timeout))  # type: ignore[arg-type]
+        self._bounded = _Bounded(app, limits, request_timeout)
+        self._app = ASGIWrapper(self._bounded)  # type: ignore[arg-type]
         self._context = WorkerContext(None)
         self._write_timeout = limits.write_timeout
         self._config = HypercornConfig()
@@ -88,8 +89,13 @@ class HttpServer:
             await trio.aclose_forcefully(stream)
 
     async def drain(self) -> None:
-        """Finish the requests in progress, answer no further ones: every connection closes after its answer."""
+        """Answer no request after those in progress: every connection closes after its answer."""
         await self._context.terminated.set()
+
+    async def finish(self, seconds: float) -> None:
+        """Return when no request is in progress any more, after ``seconds`` at the latest."""
+        with trio.move_on_after(seconds):
+            await self._bounded.idle.wait()
 
 
 async def serve_http(
@@ -188,11 +194,25 @@ class _Bounded:
         self._body_size = limits.http_body_size
         self._head_size = limits.request_head_size
         self._timeout = timeout
+        self._requests = 0
+        self.idle = trio.Event()  # set while no request is in progress
+        self.idle.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})  # before an accept this is answered with 403
             return
+        self._requests += 1
+        if self._requests == 1:
+            self.idle = trio.Event()
+        try:
+            await self._request(scope, receive, send)
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self.idle.set()
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         answered = False
 
         async def tracked(message: Message) -> None:
