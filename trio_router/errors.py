@@ -11,7 +11,7 @@ by us for the client's eyes: it names a field or a limit and never holds a secre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -54,11 +54,15 @@ class Refused(RouterError):
 
 
 class RecordsNeeded(RouterError):
-    """A request cannot be decided before the records ``names`` are loaded; nothing has been done for it yet."""
+    """A request cannot be decided before the records ``names`` are loaded; nothing has been done for it yet.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    Who cannot load them raises what ``given_up`` makes: called once, for it counts as the decision on the request.
+    """
+
+    def __init__(self, names: Sequence[str], given_up: Callable[[], Refused]) -> None:
         super().__init__("records are not loaded")
         self.names = tuple(names)
+        self.given_up = given_up
 
 
 @attrs.frozen

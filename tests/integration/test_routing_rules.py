@@ -80,8 +80,8 @@ def test_a_chat() -> None:
     world.core.provide(worker.session, "math/sum")
     world.core.call(ben.session, "1", "math/sum", ABSENT, timeout=None, progress=False, disclose=False)
     assert worker.peer.of("invoke")
-    assert world.core.presence_query(ben.session, None) == ({"ben": 1}, ())
-    assert world.core.presence_query(ben.session, ["anna", "ben"]) == ({"ben": 1}, ("anna",))
+    assert world.core.presence_query(ben.session, None) == ({"ben": 1}, {})
+    assert world.core.presence_query(ben.session, ["anna", "ben"]) == ({"ben": 1}, {"anna": ""})
 
 
 @pytest.mark.threat("T33")

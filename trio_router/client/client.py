@@ -314,7 +314,7 @@ class Client:
         if not isinstance(reply, messages.PresenceState):
             msg = "the router did not say who is online"
             raise ConnectionLost(msg)
-        return Presence(reply.users, reply.denied)
+        return Presence(reply.users, reply.denied, reply.decisions or {})
 
     @asynccontextmanager
     async def watch_presence(

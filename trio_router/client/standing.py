@@ -81,7 +81,9 @@ class Standing:
             make = lambda request_id: messages.PresenceSubscribe(request_id, self._users)  # noqa: E731
         reply = await session.request(make)
         if isinstance(reply, messages.PresenceState) and self.name in reply.denied:
-            raise RequestRefused(DENIED, verb=self.verb, name=self.name)
+            raise RequestRefused(
+                DENIED, verb=self.verb, name=self.name, decision=(reply.decisions or {}).get(self.name, "")
+            )
 
     def end(self, session: Session) -> None:
         """Tell the router that it is not wanted any more; nobody waits for the answer."""

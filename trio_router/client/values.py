@@ -30,10 +30,14 @@ class Event:
 
 @attrs.frozen
 class Presence:
-    """Sessions per user (0 for a named user who is offline); ``denied`` users were asked for and may not be seen."""
+    """Sessions per user (0 for a named user who is offline); ``denied`` users were asked for and may not be seen.
+
+    ``decisions`` has the ids by which an administrator finds why, by the name of the denied user.
+    """
 
     users: dict[str, int]
     denied: tuple[str, ...] = ()
+    decisions: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -85,12 +85,12 @@ class Visit:
             try:
                 return self._route(session, index, message)
             except RecordsNeeded as needed:
-                names = needed.names
-            if self._records is None or not await _loaded(self._records, names):
+                undecided = needed
+            if self._records is None or not await _loaded(self._records, undecided.names):
                 break
             if self._ended is not None:
                 return None
-        raise Refused(codes.RULE_FAILED)
+        raise undecided.given_up()
 
     def _route(self, session: Session, index: int, message: Routed) -> Answer | None:
         if isinstance(message, Emit):

@@ -366,11 +366,15 @@ class Result(Message, frozen=True):
 
 
 class PresenceState(Message, frozen=True):
-    """Answer to a query: sessions per user (0 for a named user who is offline). ``denied`` names are left out of ``users``."""
+    """Answer to a query: sessions per user (0 for a named user who is offline). ``denied`` names are left out of ``users``.
+
+    ``decisions`` has the ids by which an administrator finds why, for denied names.
+    """
 
     id: str
     users: dict[str, int]
     denied: tuple[str, ...] = ()
+    decisions: dict[str, str] | None = None
 
 
 class PresenceChange(Message, frozen=True):

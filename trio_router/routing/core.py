@@ -509,13 +509,13 @@ class Core:
 
     # ---- presence -------------------------------------------------------------------------------------------
 
-    def presence_query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Sessions per user and the denied names, see :meth:`Presence.query`. LIMIT_REACHED."""
+    def presence_query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], dict[str, str]]:
+        """Sessions per user and the denied names with the ids of their decisions, see :meth:`Presence.query`. LIMIT_REACHED."""
         self._check(session)
         return self.presence.query(session, users)
 
-    def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> tuple[str, ...]:
-        """Watch users (None: everybody it may see); returns the denied names. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
+    def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> dict[str, str]:
+        """Watch users (None: everybody it may see); returns the denied names as above. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
         self._check(session)
         denied = self.presence.subscribe(session, users)
         self._gained(session)
@@ -530,5 +530,5 @@ class Core:
 def _grant(action: Action, decision: Decision) -> None:
     if not decision.allowed:
         if decision.reason is Reason.RECORDS_NEEDED:
-            raise RecordsNeeded(decision.records)
+            raise RecordsNeeded(decision.records, lambda: refusal(action, decision))
         raise refusal(action, decision)

@@ -44,6 +44,13 @@ class Recorded(Decision):
 
 
 @attrs.frozen
+class Undecided(Decision):
+    """No decision yet, for records are missing. ``given_up`` makes it one, with an id, for who cannot have them."""
+
+    given_up: Callable[[], Decision] = attrs.field(kw_only=True, eq=False, repr=False)
+
+
+@attrs.frozen
 class Entry:
     """One decision that was made. ``time`` is seconds since the epoch; ``data`` is JSON text, there if it was kept."""
 

@@ -25,7 +25,7 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
 from trio_router.routing.bounds import beyond_grants
-from trio_router.routing.decisions import DecisionBook, Recorded
+from trio_router.routing.decisions import DecisionBook, Recorded, Undecided
 from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
 from trio_router.routing.scopes import permission_fault, scope_fault
 from trio_router.routing.shadow import Shadow
@@ -97,8 +97,8 @@ class Door:
         fault = _bound(identity, action, name, trust, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
-        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
-            return decision
+        if decision.reason is Reason.RECORDS_NEEDED:
+            return self._undecided(identity, action, name, data, decision)
         if self._shadow is not None and fault is None:
             self._shadow.compare(identity, action, name, data, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
@@ -110,8 +110,8 @@ class Door:
         fault = _bound(identity, action, pattern, _RESERVED, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         self._note(action, decision)
-        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
-            return decision
+        if decision.reason is Reason.RECORDS_NEEDED:
+            return self._undecided(identity, action, pattern, ABSENT, decision, wildcard=True)
         if self._shadow is not None and fault is None:
             self._shadow.compare_pattern(identity, action, pattern, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
@@ -134,6 +134,31 @@ class Door:
         if self._book is not None and (self._allowed_too or not decision.allowed):
             return self._book.record(self._rules, identity, Action.EVENT_LISTEN, text, ABSENT, decision, told=told)
         return decision
+
+    def _undecided(
+        self,
+        identity: Identity,
+        action: Action,
+        name: str,
+        data: Payload,
+        decision: Decision,
+        *,
+        wildcard: bool = False,
+    ) -> Undecided:
+        def given_up() -> Decision:
+            if self._book is None:
+                return decision
+            return self._book.record(self._rules, identity, action, name, data, decision, wildcard=wildcard)
+
+        return Undecided(
+            decision.allowed,
+            decision.reason,
+            decision.rule,
+            decision.detail,
+            decision.reason_text,
+            decision.records,
+            given_up=given_up,
+        )
 
     def _note(self, action: Action, decision: Decision) -> None:
         if self._metrics is not None:
@@ -170,11 +195,13 @@ def _listen_bound(identity: Identity, text: str, kind: str) -> Decision | None:
 
 
 def refusal(action: Action, decision: Decision) -> Refused:
-    """What the client is told about a decision that does not allow.
+    """What the client is told about a decision that does not allow, or about none: it was given up with this.
 
     The detail of an invalid name is the door's own text about the spelling. Of a rule it is the text that the rule has for
     clients; what the rule says stays here.
     """
+    if isinstance(decision, Undecided):
+        decision = decision.given_up()
     code = _CODES.get(decision.reason, codes.DENIED)
     number = decision.id if isinstance(decision, Recorded) else ""
     if decision.reason is Reason.INVALID_NAME and decision.detail:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from trio_router.errors import RecordsNeeded, Refused
 from trio_router.limits import Limits
-from trio_router.permissions.decision import Action, Reason
+from trio_router.permissions.decision import Action, Decision, Reason
 from trio_router.protocols import codes
 from trio_router.routing.door import Door, refusal
 from trio_router.routing.session import Session
@@ -66,8 +66,8 @@ class Presence:
 
     # ---- asking ---------------------------------------------------------------------------------------------
 
-    def query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Sessions per user (0 when offline), and the named users that are denied.
+    def query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], dict[str, str]]:
+        """Sessions per user (0 when offline), and the named users that are denied, each with the id of the decision ("" without a book).
 
         None asks for everybody online; who may not be seen is left out without a word.
 
@@ -75,12 +75,12 @@ class Presence:
             Refused: INVALID_NAME or LIMIT_REACHED (``presence_names_per_request``), for the request as a whole.
         """
         if users is None:
-            return self._visible(session), ()
+            return self._visible(session), {}
         allowed, denied = self._decide(session, users)
         return {user: self._counts.get(user, 0) for user in allowed}, denied
 
-    def subscribe(self, session: Session, users: Sequence[str] | None) -> tuple[str, ...]:
-        """Watch the named ``users``, or everybody (None). Returns the denied names; the others are watched.
+    def subscribe(self, session: Session, users: Sequence[str] | None) -> dict[str, str]:
+        """Watch the named ``users``, or everybody (None). Returns the denied names as ``query`` does; the others are watched.
 
         A name that is watched already stays so. Naming a user and watching everybody as well tells a change once.
 
@@ -93,7 +93,7 @@ class Presence:
                 raise Refused(codes.ALREADY_SUBSCRIBED)
             session.everybody = True
             self._everybody[session] = None
-            return ()
+            return {}
         allowed, denied = self._decide(session, users)
         new = [user for user in allowed if user not in session.watches]
         if allowed and not new and not denied:
@@ -140,37 +140,37 @@ class Presence:
 
     def _visible(self, session: Session) -> dict[str, int]:
         seen: dict[str, int] = {}
-        needed: dict[str, None] = {}
+        undecided: list[Decision] = []
         for user, count in self._counts.items():
             decision = self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user, told=False)
-            needed.update(dict.fromkeys(decision.records))
-            if decision.allowed:
+            if decision.reason is Reason.RECORDS_NEEDED:
+                undecided.append(decision)
+            elif decision.allowed:
                 seen[user] = count
-        if needed:
-            raise RecordsNeeded(tuple(needed))
+        _check_decided(undecided)
         return seen
 
     def _may_see(self, session: Session, user: str) -> bool:
         return self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user, told=False).allowed
 
-    def _decide(self, session: Session, users: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    def _decide(self, session: Session, users: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The names that are allowed and those that are denied; each name is decided once, however often it stands there."""
         self._check_length(users)
         allowed = []
-        denied = []
-        needed: dict[str, None] = {}
+        denied = {}
+        undecided: list[Decision] = []
         for user in dict.fromkeys(users):
             decision = self._door.authorize(session.identity, Action.PRESENCE_ALLOW, user)
-            needed.update(dict.fromkeys(decision.records))
-            if decision.allowed:
+            if decision.reason is Reason.RECORDS_NEEDED:
+                undecided.append(decision)
+            elif decision.allowed:
                 allowed.append(user)
             elif decision.reason is Reason.INVALID_NAME:
                 raise refusal(Action.PRESENCE_ALLOW, decision)
             else:
-                denied.append(user)
-        if needed:
-            raise RecordsNeeded(tuple(needed))
-        return allowed, tuple(denied)
+                denied[user] = refusal(Action.PRESENCE_ALLOW, decision).decision
+        _check_decided(undecided)
+        return allowed, denied
 
     def _check_length(self, users: Sequence[str]) -> None:
         limit = self.limits.presence_names_per_request
@@ -180,3 +180,10 @@ class Presence:
     def _forget(self, session: Session, users: Sequence[str]) -> None:
         for user in users:
             self._named.leave(session.watches.pop(user), session)
+
+
+def _check_decided(undecided: Sequence[Decision]) -> None:
+    """Raises ``RecordsNeeded`` for all of them, if there are any; given up is the request as a whole, by the first."""
+    if undecided:
+        names = dict.fromkeys(name for decision in undecided for name in decision.records)
+        raise RecordsNeeded(tuple(names), lambda: refusal(Action.PRESENCE_ALLOW, undecided[0]))

@@ -166,7 +166,7 @@ class Connection:
             if again is None:
                 return
             needed = again
-        self._refuse(message, Refused(codes.RULE_FAILED))
+        self._refuse(message, needed.given_up())
 
     async def _loaded(self, records: RecordStore, names: Sequence[str]) -> bool:
         try:
@@ -277,12 +277,12 @@ class Connection:
 
     def _presence_query(self, message: messages.PresenceQuery) -> None:
         users, denied = self._core.presence_query(self._session, message.users)
-        self._tell(messages.PresenceState(message.id, dict(users), tuple(denied)))
+        self._tell(_presence_state(message.id, users, denied))
 
     def _presence_subscribe(self, message: messages.PresenceSubscribe) -> None:
         denied = self._core.presence_subscribe(self._session, message.users)
         if denied:
-            self._tell(messages.PresenceState(message.id, {}, tuple(denied)))
+            self._tell(_presence_state(message.id, {}, denied))
         else:
             self._done(message.id)
 
@@ -414,4 +414,9 @@ class Connection:
         messages.PresenceUnsubscribe: ("presence_unsubscribe", _presence_unsubscribe, _nothing),
         messages.Ping: ("ping", _ping, _nothing),
     }
+
+
+def _presence_state(request_id: str, users: Mapping[str, int], denied: Mapping[str, str]) -> messages.PresenceState:
+    decisions = {user: decision for user, decision in denied.items() if decision}
+    return messages.PresenceState(request_id, dict(users), tuple(denied), decisions or None)
     """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""

@@ -303,14 +303,15 @@ class Stuck(trio.abc.Stream):
 async def test_who_is_online(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
     async def answer(peer: Peer, message: messages.PresenceQuery) -> None:
         users = {"ann": 2} if message.users is None else dict.fromkeys(message.users, 0)
-        await peer.send(messages.PresenceState(message.id, users, ("eve",) if message.users else ()))
+        denied = ("eve",) if message.users else ()
+        await peer.send(messages.PresenceState(message.id, users, denied, dict.fromkeys(denied, "its-id")))
 
     router.on[messages.PresenceQuery] = answer
     async with connected() as client:
         everybody = await client.presence()
         named = await client.presence(["bob"])
     assert (everybody.users, everybody.denied) == ({"ann": 2}, ())
-    assert (named.users, named.denied) == ({"bob": 0}, ("eve",))
+    assert (named.users, named.denied, named.decisions) == ({"bob": 0}, ("eve",), {"eve": "its-id"})
 
 
 async def test_watching_users(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
@@ -357,7 +358,7 @@ async def test_several_loops_share_a_feed(autojump_clock: Any, router: FakeRoute
 async def test_watching_somebody_one_may_not_see(autojump_clock: Any, router: FakeRouter, connected: Connect) -> None:
     async def not_eve(peer: Peer, message: messages.PresenceSubscribe) -> None:
         if message.users == ("eve",):
-            await peer.send(messages.PresenceState(message.id, {}, ("eve",)))
+            await peer.send(messages.PresenceState(message.id, {}, ("eve",), {"eve": "its-id"}))
         else:
             await done(peer, message)
 
@@ -366,7 +367,7 @@ async def test_watching_somebody_one_may_not_see(autojump_clock: Any, router: Fa
         with pytest.raises(RequestRefused) as caught:
             async with client.watch_presence(["ann", "eve"]):
                 pytest.fail("watching")
-        assert caught.value.name == "eve"
+        assert (caught.value.name, caught.value.decision) == ("eve", "its-id")
         assert (await (await router.peer()).wait_for(messages.PresenceUnsubscribe)).users == ("ann",)
 
 

@@ -427,6 +427,10 @@ TOLD: list[tuple[messages.Reply, dict[str, Any]]] = [
         {"type": "presence", "id": "1", "users": {"a": 2, "b": 0}, "denied": ["c"]},
     ),
     (
+        messages.PresenceState("1", {}, ("c",), {"c": "Zk1_9-aXq0Lm"}),
+        {"type": "presence", "id": "1", "users": {}, "denied": ["c"], "decisions": {"c": "Zk1_9-aXq0Lm"}},
+    ),
+    (
         messages.PresenceChange("a", "left", 0),
         {"type": "presence_change", "user": "a", "change": "left", "sessions": 0},
     ),

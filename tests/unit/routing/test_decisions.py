@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from trio_router.clock import ManualClock
-from trio_router.errors import Refused
+from trio_router.errors import RecordsNeeded, Refused
 from trio_router.grants import Grants
 from trio_router.identity import Identity, User
 from trio_router.limits import Limits
@@ -17,6 +17,7 @@ from trio_router.metrics import Metrics
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason
 from trio_router.permissions.loader import load_rules
+from trio_router.permissions.records import MISSING_UNLOADED
 from trio_router.permissions.redaction import REDACTED, Redaction
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.protocols import codes
@@ -326,11 +327,50 @@ def test_who_may_be_seen_goes_to_the_log_and_not_into_the_book() -> None:
     session = hub.attach(EGON, watcher)
     hub.presence_subscribe(session, None)
     hub.attach(Identity("default", "s2", User("stranger")), other)
-    assert hub.presence_query(session, None) == ({}, ())
+    assert hub.presence_query(session, None) == ({}, {})
     assert world.book.recent(10) == []
     assert {entry.name for entry in world.logged} == {"stranger", "egon"}
-    hub.presence_query(session, ["stranger"])
-    assert [entry.name for entry in world.book.recent(10)] == ["stranger"]
+    _, denied = hub.presence_query(session, ["stranger"])
+    assert [(entry.name, entry.id) for entry in world.book.recent(10)] == list(denied.items())
+    assert list(denied) == ["stranger"]
+
+
+class NoneLoaded:
+    def peek(self, name: str) -> Any:
+        return MISSING_UNLOADED
+
+
+@pytest.mark.parametrize(
+    ("ask", "action", "name"),
+    [
+        (lambda hub, session: hub.publish(session, "a", Payload({"n": 1})), Action.EVENT_PUBLISH, "a"),
+        (lambda hub, session: hub.subscribe(session, "a*"), Action.EVENT_SUBSCRIBE, "a*"),
+        (lambda hub, session: hub.presence_query(session, ["ann", "ben"]), Action.PRESENCE_ALLOW, "ann"),
+        (lambda hub, session: hub.presence_query(session, None), Action.PRESENCE_ALLOW, "egon"),
+        (lambda hub, session: hub.presence_subscribe(session, ["ann"]), Action.PRESENCE_ALLOW, "ann"),
+    ],
+)
+def test_a_request_that_is_given_up_for_its_records_has_an_id(ask: Any, action: Action, name: str) -> None:
+    world = World()
+    rule = "_('gate').open"
+    text = f"{{event: {{'*': {{publish: {rule!r}, subscribe: {rule!r}}}}}, presence: {{'*': {{allow: {rule!r}}}}}}}"
+    world.door.replace_rules(load_rules(text.replace("\\", ""), "r.yml", clock=world.clock, records=NoneLoaded()))
+    hub = core(world)
+    session = hub.attach(EGON, RecordingPeer())
+    with pytest.raises(RecordsNeeded) as caught:
+        ask(hub, session)
+    assert caught.value.names == ("gate",)
+    assert world.logged == []
+    refused = caught.value.given_up()
+    assert refused.code == codes.RULE_FAILED
+    found = world.book.find(refused.decision)
+    assert found is not None
+    assert (found.action, found.name, found.wildcard) == (action, name, name.endswith("*"))
+    told = world.tracer.find(refused.decision)
+    assert told is not None
+    assert told["reason"] == "records_needed"
+    assert told["explained"]["steps"][0]["state"] == "error"
+    assert [entry.id for entry in world.logged] == [refused.decision]
 
 
 @pytest.mark.threat("T34")

@@ -23,24 +23,24 @@ FRIENDS = FixedRules({Action.PRESENCE_ALLOW: friends})
 def test_sessions_are_counted_per_user_the_asker_included() -> None:
     world = World()
     anna, _, ben = world.join("anna"), world.join("anna"), world.join("ben")
-    assert world.core.presence_query(anna.session, ["anna", "ben", "carl"]) == ({"anna": 2, "ben": 1, "carl": 0}, ())
-    assert world.core.presence_query(ben.session, None) == ({"anna": 2, "ben": 1}, ())
+    assert world.core.presence_query(anna.session, ["anna", "ben", "carl"]) == ({"anna": 2, "ben": 1, "carl": 0}, {})
+    assert world.core.presence_query(ben.session, None) == ({"anna": 2, "ben": 1}, {})
     world.core.detach(anna.session)
-    assert world.core.presence_query(ben.session, None) == ({"anna": 1, "ben": 1}, ())
+    assert world.core.presence_query(ben.session, None) == ({"anna": 1, "ben": 1}, {})
 
 
 def test_nobody_is_asked_for() -> None:
     world = World()
     anna = world.join("anna")
-    assert world.core.presence_query(anna.session, []) == ({}, ())
-    assert world.core.presence_subscribe(anna.session, []) == ()
+    assert world.core.presence_query(anna.session, []) == ({}, {})
+    assert world.core.presence_subscribe(anna.session, []) == {}
     world.core.presence_unsubscribe(anna.session, [])
 
 
 def test_joining_and_leaving_is_told_with_the_number_of_sessions() -> None:
     world = World()
     anna = world.join("anna")
-    assert world.core.presence_subscribe(anna.session, ["ben"]) == ()
+    assert world.core.presence_subscribe(anna.session, ["ben"]) == {}
     ben = world.join("ben")
     again = world.join("ben")
     world.join("carl")
@@ -60,7 +60,7 @@ def test_a_session_that_is_not_to_be_seen_takes_part_and_nobody_sees_it() -> Non
     world.core.presence_subscribe(anna.session, None)
     peer = RecordingPeer()
     ben = world.core.attach(Identity("main", new_session_id(), User("ben")), peer, present=False)
-    assert world.core.presence_query(ben, None) == ({"anna": 1}, ())
+    assert world.core.presence_query(ben, None) == ({"anna": 1}, {})
     world.core.presence_subscribe(ben, ["anna"])
     world.join("anna")
     assert peer.told == [("presence", "anna", "joined", 2)]
@@ -97,8 +97,8 @@ def test_denied_names_are_named_and_neither_answered_nor_watched() -> None:
     world = World(FRIENDS)
     anna = world.join("anna")
     world.join("ben")
-    assert world.core.presence_query(anna.session, ["ben", "adam", "bob"]) == ({"adam": 0}, ("ben", "bob"))
-    assert world.core.presence_subscribe(anna.session, ["ben", "adam"]) == ("ben",)
+    assert world.core.presence_query(anna.session, ["ben", "adam", "bob"]) == ({"adam": 0}, {"ben": "", "bob": ""})
+    assert world.core.presence_subscribe(anna.session, ["ben", "adam"]) == {"ben": ""}
     world.join("ben")
     world.join("adam")
     assert anna.told == [("presence", "adam", "joined", 1)]
@@ -108,7 +108,7 @@ def test_denied_names_are_named_and_neither_answered_nor_watched() -> None:
 def test_everybody_means_everybody_the_asker_may_see() -> None:
     world = World(FRIENDS)
     anna, ben = world.join("anna"), world.join("ben")
-    assert world.core.presence_query(anna.session, None) == ({"anna": 1}, ())
+    assert world.core.presence_query(anna.session, None) == ({"anna": 1}, {})
     world.core.presence_subscribe(anna.session, None)
     world.core.presence_subscribe(ben.session, None)
     adam = world.join("adam")
@@ -123,8 +123,8 @@ def test_a_name_asked_for_twice_is_one_name() -> None:
     rules = FixedRules.everything()
     world = World(rules)
     anna = world.join("anna")
-    assert world.core.presence_query(anna.session, ["ben", "ben"]) == ({"ben": 0}, ())
-    assert world.core.presence_subscribe(anna.session, ["ben", "ben"]) == ()
+    assert world.core.presence_query(anna.session, ["ben", "ben"]) == ({"ben": 0}, {})
+    assert world.core.presence_subscribe(anna.session, ["ben", "ben"]) == {}
     world.join("ben")
     assert anna.told == [("presence", "ben", "joined", 1)]
     assert len(rules.asked) == 2
@@ -145,7 +145,7 @@ def test_watching_again_adds_what_is_new_and_is_refused_if_nothing_is() -> None:
     world.core.presence_subscribe(anna.session, ["ben"])
     with refused(codes.ALREADY_SUBSCRIBED):
         world.core.presence_subscribe(anna.session, ["ben"])
-    assert world.core.presence_subscribe(anna.session, ["ben", "carl"]) == ()
+    assert world.core.presence_subscribe(anna.session, ["ben", "carl"]) == {}
     world.core.presence_subscribe(anna.session, None)
     with refused(codes.ALREADY_SUBSCRIBED):
         world.core.presence_subscribe(anna.session, None)

@@ -70,7 +70,7 @@ def test_no_verb_does_anything_before_its_records_are_known() -> None:
     assert not session.watches
     world.door.replace_rules(rules(OPEN))
     core.subscribe(session, "a")
-    assert core.presence_query(session, None) == ({"anna": 1}, ())
+    assert core.presence_query(session, None) == ({"anna": 1}, {})
 
 
 def test_who_watches_everybody_is_not_told_what_cannot_be_decided() -> None:

@@ -133,6 +133,6 @@ class Presence:
         self._voice.say(Packet(Topic.PRESENCE, action, name=user))
 
 
-def _grant(denied: Sequence[str]) -> None:
-    if denied:
-        raise Refused(codes.DENIED)
+def _grant(denied: Mapping[str, str]) -> None:
+    for decision in denied.values():
+        raise Refused(codes.DENIED, decision=decision)

@@ -74,8 +74,9 @@ class Tokens:
             try:
                 self._core.connect(session, name, token)
             except RecordsNeeded as needed:
+                undecided = needed
                 if not (yield needed.names):
                     break
             else:
                 return
-        raise Refused(codes.RULE_FAILED)
+        raise undecided.given_up()

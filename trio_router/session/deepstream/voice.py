@@ -122,6 +122,7 @@ class Voice:
             try:
                 do()
             except RecordsNeeded as needed:
+                undecided = needed
                 if not (yield needed.names):
                     break
             except Refused as refused:
@@ -129,7 +130,7 @@ class Voice:
                 return False
             else:
                 return True
-        self.refuse(packet, Refused(codes.RULE_FAILED), name)
+        self.refuse(packet, undecided.given_up(), name)
         return False
 
 
