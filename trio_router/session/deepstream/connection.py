@@ -174,7 +174,15 @@ class Connection:
     # ---- what the core tells (routing.peer.Peer) --------------------------------------------------------------
 
     def event(self, delivery: Delivery) -> None:
-        self._events.event(delivery)
+        frame = delivery.frames.get(self._wire.key)
+        if frame is None:
+            try:
+                frame = self._wire.event_frame(delivery.channel, delivery.data)
+            except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
+                self._voice.fault(error)
+                return
+            delivery.frames[self._wire.key] = frame
+        self._link.send(frame)
 
     def invoke(
         self,

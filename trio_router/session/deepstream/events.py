@@ -16,7 +16,6 @@ from trio_router.protocols import codes
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import EventAction, Topic
 from trio_router.routing.events import is_pattern
-from trio_router.routing.peer import Delivery
 from trio_router.session.deepstream.tokens import Tokens
 from trio_router.session.deepstream.voice import Voice, Work
 
@@ -128,19 +127,6 @@ class Events:
         return packet.name
 
     # ---- what the core tells ----------------------------------------------------------------------------------
-
-    def event(self, delivery: Delivery) -> None:
-        """An event of a channel it subscribed."""
-        voice = self._voice
-        frame = delivery.frames.get(voice.wire.key)
-        if frame is None:
-            try:
-                frame = voice.wire.event_frame(delivery.channel, delivery.data)
-            except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
-                voice.fault(error)
-                return
-            delivery.frames[voice.wire.key] = frame
-        voice.send(frame)
 
     def found(self, pattern: str, channel: str) -> None:
         """It is asked whether it provides ``channel``."""

@@ -73,10 +73,6 @@ class Voice:
             return
         self._link.send(frame)
 
-    def send(self, frame: bytes) -> None:
-        """Send one frame that is encoded already."""
-        self._link.send(frame)
-
     def fault(self, error: Exception) -> None:
         """Something of ours went wrong: this session ends."""
         self._log.error("session_failed", **where(error))
