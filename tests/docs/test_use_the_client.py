@@ -24,6 +24,7 @@ PRINTED = [
     "{'url': '/img/200'}\nprovider_error too wide",
     "0\n1\n2",
 ]
+PRINTED += ["clock/utc tick"]
 PRINTED += ["{'ann': 1, 'bob': 0} ()\nbob joined 1"]
 
 
@@ -42,7 +43,8 @@ async def echo_router(request: WebSocketRequest) -> None:
                     await say(messages.Welcome(request_id, "s1", "ann"))
                 case messages.Publish(id=str(request_id)) as message:
                     await say(messages.Done(request_id))
-                    await say(messages.Event(message.channel, message.data, "news/*"))
+                    by = "news/*" if message.channel.startswith("news/") else None
+                    await say(messages.Event(message.channel, message.data, by))
                 case messages.Call() as message:
                     await say(messages.Invoke(message.id, message.procedure, message.data, progress=message.progress))
                 case messages.ProviderResult() as message:
@@ -54,7 +56,11 @@ async def echo_router(request: WebSocketRequest) -> None:
                 case messages.PresenceSubscribe(id=request_id):
                     await say(messages.Done(request_id))
                     await say(messages.PresenceChange("bob", "joined", 1))
-                case messages.Subscribe(id=request_id) | messages.Provide(id=request_id):
+                case messages.Subscribe(id=request_id) | messages.Provide(id=request_id) as message:
+                    await say(messages.Done(request_id))
+                    if isinstance(message, messages.Subscribe) and message.channel.startswith("clock/"):
+                        await say(messages.ListenFound("^clock/", message.channel))
+                case messages.Listen(id=request_id):
                     await say(messages.Done(request_id))
     except ConnectionClosed:
         pass

@@ -7,6 +7,7 @@ from trio_router.client.client import Client
 from trio_router.client.connect import connect
 from trio_router.client.errors import (
     CallError,
+    CallRejected,
     ClientError,
     ConnectFailed,
     ConnectionEnded,
@@ -20,6 +21,7 @@ from trio_router.client.errors import (
 from trio_router.client.feeds import Feed
 from trio_router.client.http import HttpFailed
 from trio_router.client.key_auth import KeyAuth
+from trio_router.client.listening import ChannelHandler, Listening
 from trio_router.client.offers import Handler, Invocation, Offer
 from trio_router.client.rest import Rest, Token
 from trio_router.client.token_auth import TokenAuth
@@ -32,7 +34,9 @@ __all__ = [
     "AccessToken",
     "Backoff",
     "CallError",
+    "CallRejected",
     "Change",
+    "ChannelHandler",
     "Client",
     "ClientError",
     "ConnectFailed",
@@ -45,6 +49,7 @@ __all__ = [
     "Invocation",
     "KeyAuth",
     "Lagged",
+    "Listening",
     "LoginDenied",
     "LoginRefused",
     "LoginUnavailable",

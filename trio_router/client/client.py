@@ -21,8 +21,9 @@ from trio_router.client.errors import (
     right_revoked,
 )
 from trio_router.client.feeds import BUFFER, Feed
+from trio_router.client.listening import ChannelHandler, Listening, every_channel
 from trio_router.client.nursery import own_nursery
-from trio_router.client.offers import HANDLER_STOPPED, Handler, Offer, answer_error, logger
+from trio_router.client.offers import Handler, Offer, logger, reject
 from trio_router.client.session import Session, Single
 from trio_router.client.standing import EVERYBODY
 from trio_router.client.supervisor import Supervisor
@@ -30,7 +31,7 @@ from trio_router.client.trust import token_for
 from trio_router.client.values import Change, Event, ParticipantEvent, Presence, outgoing, value_of
 from trio_router.payload import ABSENT
 from trio_router.protocols import messages
-from trio_router.protocols.codes import ALREADY_PROVIDED, TOKEN_EXPIRED
+from trio_router.protocols.codes import ALREADY_LISTENING, ALREADY_PROVIDED, NOT_ASKED, TOKEN_EXPIRED
 
 
 class _Parts:
@@ -91,6 +92,7 @@ class Client:
         self._rights = supervisor.rights
         self._on_error = on_error
         self._offers: dict[str, Offer] = {}
+        self._listenings: dict[str, Listening] = {}
         self._welcome = supervisor.current().welcome
 
     # ---- who we are -----------------------------------------------------------------------------------------
@@ -189,6 +191,31 @@ class Client:
         link = Link()
         async with self._rights.hold("connect", channel, link):
             yield link
+
+    @asynccontextmanager
+    async def listen(
+        self, pattern: str, handler: ChannelHandler, *, accepts: Callable[[str], bool] = every_channel
+    ) -> AsyncIterator[Listening]:
+        """Provide the events of the channels that ``pattern`` matches, during the block, while somebody has them subscribed.
+
+        ``pattern`` is a regular expression in JavaScript's notation, found anywhere in a name. For each channel that the router
+        asks about ``accepts(channel)`` says at once whether we provide it; then ``handler(channel)`` runs, and is cancelled
+        when it is not wanted any more. If it raises, that is logged and the channel left to others; if it returns, the channel
+        stays ours. It survives reconnects: what is wanted then is asked again.
+
+        Raises:
+            RequestRefused, ConnectionLost: we do not listen.
+        """
+        if pattern in self._listenings:
+            raise RequestRefused(ALREADY_LISTENING, verb="listen", name=pattern)
+        async with own_nursery() as nursery:
+            listening = self._listenings[pattern] = Listening(pattern, handler, accepts, nursery)
+            try:
+                async with self._rights.hold("listen", pattern, listening):
+                    yield listening
+            finally:
+                del self._listenings[pattern]
+                listening.stop()
 
     # ---- participants ---------------------------------------------------------------------------------------
 
@@ -289,7 +316,8 @@ class Client:
 
         ``handler(data, call)`` is an async function that returns the result, or an async generator whose values are
         partial results. What it raises is answered as "handler failed" and logged; ``CallError(value)`` is answered with
-        ``value``. It is cancelled when nobody waits for the answer any more, and when the block ends.
+        ``value``, and after ``CallRejected()`` another provider gets the call. It is cancelled when nobody waits for the
+        answer any more, and when the block ends.
 
         Raises:
             RequestRefused, ConnectionLost: the offer was not accepted.
@@ -346,9 +374,15 @@ class Client:
             if offer is not None:
                 offer.start(session, reply)
             else:  # it crossed our "unprovide"
-                answer_error(session, reply.call, HANDLER_STOPPED)
+                reject(session, reply.call)
         elif isinstance(reply, messages.Interrupt):
             any(offer.interrupt(reply.call) for offer in self._offers.values())
+        elif isinstance(reply, messages.ListenFound):
+            self._found(session, reply.pattern, reply.channel)
+        elif isinstance(reply, (messages.ListenRemoved, messages.ListenTimeout)):
+            listening = self._listenings.get(reply.pattern)
+            if listening is not None:
+                listening.removed(reply.channel)
         elif isinstance(reply, messages.PresenceChange):
             change = Change(reply.user, reply.change, reply.sessions)
             self._put("presence_subscribe", reply.user, change)
@@ -364,12 +398,23 @@ class Client:
             if self._on_expiring is not None:
                 self._on_expiring()
         elif isinstance(reply, messages.Failed):
-            self._report(refused(reply))
+            if reply.code != NOT_ASKED:  # that one crossed what we were told already
+                self._report(refused(reply))
+
+    def _found(self, session: Session, pattern: str, channel: str) -> None:
+        listening = self._listenings.get(pattern)
+        if listening is not None:
+            listening.found(session, channel)
+            return
+        with contextlib.suppress(ConnectionLost):  # it crossed our "unlisten"
+            session.post(messages.ListenReject(pattern, channel))
 
     def interrupted(self) -> None:
         """A session ended: nobody waits for what is being worked on."""
         for offer in self._offers.values():
             offer.interrupt_all()
+        for listening in self._listenings.values():
+            listening.stop()
 
     def _put(self, verb: Any, name: str, item: Any, kind: type[Feed[Any]] = Feed) -> None:
         for holder in self._rights.holders(verb, name):

@@ -118,6 +118,13 @@ class CallError(Exception):
         self.value = value
 
 
+class CallRejected(Exception):
+    """Raised by a handler that has not carried out a call: the router gives it to another provider, if there is one.
+
+    After partial results that cannot be done any more, and the call fails.
+    """
+
+
 def refused(failed: messages.Failed) -> RequestRefused:
     """The exception for an ``error`` message."""
     return _made(RequestRefused, failed)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from trio_router.client.errors import CallError, ClientError, ConnectionLost, RequestRefused
+from trio_router.client.errors import CallError, CallRejected, ClientError, ConnectionLost, RequestRefused
 from trio_router.client.session import Session
 from trio_router.client.values import outgoing, value_of
 from trio_router.payload import ABSENT, Payload
@@ -56,6 +56,7 @@ class Offer:
         self._handler = handler
         self._nursery = nursery
         self._running: dict[str, tuple[Session, trio.CancelScope]] = {}
+        self._begun: set[str] = set()  # calls with partial results
         self._ended = trio.Event()
 
     async def wait_ended(self) -> ClientError | None:
@@ -106,6 +107,11 @@ class Offer:
             logger.info("a call of %s was answered too late: the connection is gone", invoke.procedure)
         except CallError as exc:
             answer_error(session, invoke.call, exc.value)
+        except CallRejected:
+            if invoke.call in self._begun:  # too late to leave it to another one
+                answer_error(session, invoke.call, HANDLER_FAILED)
+            else:
+                reject(session, invoke.call)
         except RequestRefused as exc:
             logger.warning("the result of %s cannot be sent: %s", invoke.procedure, exc)
             answer_error(session, invoke.call, HANDLER_FAILED)
@@ -114,6 +120,7 @@ class Offer:
             answer_error(session, invoke.call, HANDLER_FAILED)
         finally:
             del self._running[invoke.call]
+            self._begun.discard(invoke.call)
 
     async def _carry_out(self, session: Session, call_id: str, made: Any, call: Invocation) -> None:
         last = ABSENT
@@ -124,12 +131,21 @@ class Offer:
                 async for part in made:
                     last = outgoing(part)
                     if call.wants_progress:
+                        self._begun.add(call_id)
                         await session.send(messages.ProviderResult(call_id, last, more=True))
             finally:
                 await made.aclose()
             if call.wants_progress:
                 last = ABSENT  # everything was sent; this only ends it
         await session.send(messages.ProviderResult(call_id, last))
+
+
+def reject(session: Session, call: str) -> None:
+    """Give a call back that was not carried out, as far as that is still possible. Never raises."""
+    try:
+        session.post(messages.ProviderReject(call))
+    except ConnectionLost as exc:
+        logger.info("a call could not be given back: %s", exc)
 
 
 def answer_error(session: Session, call: str, value: Any) -> None:

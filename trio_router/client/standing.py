@@ -1,4 +1,4 @@
-"""What a client holds at the router for longer than one request: subscriptions, offers, watches.
+"""What a client holds at the router for longer than one request: subscriptions, patterns, offers, watches.
 
 The router knows each of them once per session, while several parts of a program may want the same one: the first to come
 begins it, the last to leave ends it. After a reconnect the router knows none, and they are all begun again.
@@ -23,7 +23,7 @@ from trio_router.client.trust import AccessToken, NoToken, token_for
 from trio_router.protocols import messages
 from trio_router.protocols.codes import DENIED
 
-Verb = Literal["subscribe", "connect", "provide", "presence_subscribe"]
+Verb = Literal["subscribe", "connect", "listen", "provide", "presence_subscribe"]
 Key = tuple[Verb, str]
 
 EVERYBODY: Final = ""  # the name under which a watch for all users is kept
@@ -67,12 +67,14 @@ class Standing:
         """Ask the router for it. Raises ``RequestRefused`` or ``ConnectionLost``."""
         make: Callable[[str], messages.Request]
         token = None
-        if self.verb != "presence_subscribe":
+        if self.verb != "presence_subscribe" and self.verb != "listen":
             token = await token_for(self._ask, self.verb, self.name, session.welcome.session)
         if self.verb == "subscribe":
             make = lambda request_id: messages.Subscribe(request_id, self.name, token)  # noqa: E731
         elif self.verb == "connect":
             make = lambda request_id: messages.Connect(request_id, self.name, token)  # noqa: E731
+        elif self.verb == "listen":
+            make = lambda request_id: messages.Listen(request_id, self.name)  # noqa: E731
         elif self.verb == "provide":
             make = lambda request_id: messages.Provide(  # noqa: E731
                 request_id, self.name, self.concurrency, self._direct, token
@@ -93,6 +95,8 @@ class Standing:
             message = messages.Unsubscribe(request_id, self.name)
         elif self.verb == "connect":
             message = messages.Disconnect(request_id, self.name)
+        elif self.verb == "listen":
+            message = messages.Unlisten(request_id, self.name)
         elif self.verb == "provide":
             message = messages.Unprovide(request_id, self.name)
         else:

@@ -118,7 +118,7 @@ class ListenAccept(Message, frozen=True):
 
 
 class ListenReject(Message, frozen=True):
-    """Answer to a ``ListenFound`` with the same fields: somebody else may provide the channel."""
+    """Answer to a ``ListenFound`` with the same fields: somebody else may provide the channel. Also gives up one that is provided."""
 
     pattern: str
     channel: str

@@ -380,9 +380,10 @@ class Core:
 
     # ---- listening --------------------------------------------------------------------------------------------
 
-    def listen(self, session: Session, pattern: str) -> None:
+    def listen(self, session: Session, pattern: str, *, accepted: Callable[[], None] | None = None) -> None:
         """Be asked to provide the channels that ``pattern`` matches: a regular expression in JavaScript's notation, not anchored.
 
+        ``accepted`` is called once it is granted, before the first question.
         ALREADY_LISTENING, LIMIT_REACHED (``listens_per_session``, ``listen_pattern_length``), INVALID_PATTERN with what is wrong.
         The rules are asked about the pattern's own text here, and about each channel before :meth:`Peer.listen_found` names it.
         """
@@ -396,8 +397,8 @@ class Core:
             raise Refused(codes.INVALID_PATTERN, f"pattern: {error}") from None
         decision = self.door.authorize_listen(session.identity, parsed.asked, parsed.kind)
         _grant(Action.EVENT_LISTEN, decision)
-        self.listens.listen(session, parsed)
         self._gained(session)
+        self.listens.listen(session, parsed, accepted)
 
     def unlisten(self, session: Session, pattern: str) -> None:
         """Stop; ``pattern`` is spelled as it was. Others are asked about the channels it provided. NOT_LISTENING."""
@@ -415,7 +416,7 @@ class Core:
         self._gained(session)
 
     def listen_reject(self, session: Session, pattern: str, channel: str) -> None:
-        """Answer ``Peer.listen_found``: leave ``channel`` to others. NOT_ASKED changes nothing."""
+        """Answer ``Peer.listen_found``: leave ``channel`` to others. Or give up what it provides. NOT_ASKED changes nothing."""
         self._check(session)
         self.listens.reject(session, pattern, channel)
 

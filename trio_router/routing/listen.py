@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import attrs
 
@@ -30,7 +30,9 @@ from trio_router.routing.door import Door
 from trio_router.routing.events import Events
 from trio_router.routing.listen_patterns import ListenPattern
 from trio_router.routing.peer import Timer, Timers
+from trio_router.routing.searches import Answer, Listen, Search
 from trio_router.routing.session import Session
+from trio_router.routing.slices import Slices
 from trio_router.routing.trust import CLOSED
 
 SLICE: Final = 200
@@ -53,48 +55,6 @@ class ListenOptions:
     shuffle_providers: bool = True
     rematch_interval: float = 60.0
     match_cooldown: float = 10.0
-
-
-Answer = Literal["accepted", "rejected", "timeout", "withdrawn"]
-
-
-class Listen:
-    """One session's listening with one pattern."""
-
-    __slots__ = ("asked", "pattern", "provided", "session")
-
-    def __init__(self, session: Session, pattern: ListenPattern) -> None:
-        self.session = session
-        self.pattern = pattern
-        self.asked: dict[str, Search] = {}  # by channel
-        self.provided: dict[str, Search] = {}
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it has not ended."""
-        return self.session.listens.get(self.pattern.source) is self
-
-
-class Search:
-    """The search for the provider of one subscribed channel.
-
-    It goes in rounds, in which everybody is asked at most once; ``seen`` are those who were or will be. ``waiting``: who will be
-    asked once it has answered others.
-    """
-
-    __slots__ = ("asked", "channel", "provider", "queue", "seen", "timer", "waiting")
-
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
-        self.queue: deque[Listen] = deque()  # still to be asked in this round
-        self.seen: set[Listen] = set()
-        self.asked: Listen | None = None
-        self.waiting: Listen | None = None
-        self.provider: Listen | None = None
-        self.timer: Timer | None = None
-
-
-Waiting = deque[tuple[Search, Listen]]
 
 
 class Listens:
@@ -121,9 +81,7 @@ class Listens:
         self._searches: dict[str, Search] = {}
         self._idle: dict[Search, float] = {}  # nobody took it, since when
         self._rematch: Timer | None = None
-        self._work: deque[Iterator[None]] = deque()
-        self._working = False
-        self._resume: Timer | None = None
+        self._slices = Slices(timers, SLICE)
 
     def __len__(self) -> int:
         """How many patterns somebody listens with, plus channels that were looked at for a provider."""
@@ -132,7 +90,7 @@ class Listens:
     @property
     def is_busy(self) -> bool:
         """Whether there is work left for a later turn."""
-        return bool(self._work)
+        return self._slices.is_busy
 
     @property
     def idle(self) -> int:
@@ -141,7 +99,7 @@ class Listens:
 
     # ---- listening --------------------------------------------------------------------------------------------
 
-    def listen(self, session: Session, pattern: ListenPattern) -> None:
+    def listen(self, session: Session, pattern: ListenPattern, accepted: Callable[[], None] | None = None) -> None:
         """From now on ``session`` is asked about the channels ``pattern`` matches, those subscribed already included.
 
         Raises:
@@ -153,7 +111,9 @@ class Listens:
             raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.listens_per_session} patterns per session")
         listen = session.listens[pattern.source] = Listen(session, pattern)
         self._patterns.setdefault(pattern.source, {})[listen] = None
-        self._do(self._scan(listen))
+        if accepted is not None:
+            accepted()
+        self._slices.do(self._scan(listen))
 
     def unlisten(self, session: Session, source: str) -> None:
         """Stop; what it provides by this pattern goes to others.
@@ -164,7 +124,7 @@ class Listens:
         listen = session.listens.get(source)
         if listen is None:
             raise Refused(codes.NOT_LISTENING)
-        self._do(self._go_on(self._end(listen)))
+        self._slices.do(self._go_on(self._end(listen)))
         self._relieve(session)
 
     def accept(self, session: Session, source: str, channel: str) -> None:
@@ -189,11 +149,15 @@ class Listens:
             raise Refused(codes.NOT_ASKED)
 
     def reject(self, session: Session, source: str, channel: str) -> None:
-        """Leave ``channel`` to others.
+        """Leave ``channel`` to others, also if ``session`` provides it.
 
         Raises:
             Refused: NOT_ASKED.
         """
+        given_up = session.listens[source].provided.pop(channel, None) if source in session.listens else None
+        if given_up is not None:
+            self._give_up(given_up, session.listens[source])
+            return
         search, listen = self._asked(session, source, channel)
         self._answered(search, listen, "rejected")
         self._next(search)
@@ -204,11 +168,19 @@ class Listens:
         search = session.listens[source].provided.pop(channel)
         self._unprovided(search)
         session.peer.listen_removed(source, channel)
-        self._do(self._go_on([search]))
+        self._slices.do(self._go_on([search]))
+
+    def _give_up(self, search: Search, listen: Listen) -> None:
+        """A round without who provided it."""
+        self._unprovided(search)
+        others = [other for other in self._candidates(search.channel) if other is not listen]
+        search.queue = deque(others)
+        search.seen = {listen, *others}
+        self._next(search)
 
     def try_again(self) -> None:
         """The rules have changed: who was passed over may be asked now."""
-        self._do(self._reopen([search for search in self._searches.values() if search.provider is None]))
+        self._slices.do(self._reopen([search for search in self._searches.values() if search.provider is None]))
 
     # ---- subscribers and listeners come and go ----------------------------------------------------------------
 
@@ -246,7 +218,7 @@ class Listens:
                 orphans.append(search)
         for channel in closed:
             self.closed(channel)
-        self._do(self._go_on(orphans))
+        self._slices.do(self._go_on(orphans))
 
     # ---- asking -----------------------------------------------------------------------------------------------
 
@@ -341,28 +313,6 @@ class Listens:
 
     # ---- work in slices ---------------------------------------------------------------------------------------
 
-    def _do(self, work: Iterator[None]) -> None:
-        """Do ``work`` now, as much of it as fits into this turn."""
-        self._work.append(work)
-        if not self._working and self._resume is None:
-            self._turn()
-
-    def _turn(self) -> None:
-        self._resume = None
-        self._working = True
-        try:
-            for _ in range(SLICE):
-                if not self._work:
-                    return
-                try:
-                    next(self._work[0])
-                except StopIteration:
-                    self._work.popleft()
-        finally:
-            self._working = False
-        if self._work:
-            self._resume = self._timers.after(0.0, self._turn)
-
     def _scan(self, listen: Listen) -> Iterator[None]:
         """Offer ``listen`` what is subscribed already."""
         for channel in self._events.channels():
@@ -395,7 +345,7 @@ class Listens:
         """A new round for what nobody took."""
         self._rematch = None
         latest = self._timers.now() - self.options.match_cooldown
-        self._do(self._rounds([search for search, since in self._idle.items() if since <= latest]))
+        self._slices.do(self._rounds([search for search, since in self._idle.items() if since <= latest]))
         if self._idle and self._rematch is None:
             self._rematch = self._timers.after(self.options.rematch_interval, self._rematch_idle)
 

@@ -144,10 +144,14 @@ class Rpc:
         self._withdraw(session.offers.pop(procedure))
 
     def revoke(self, session: Session, procedure: str) -> None:
-        """End an offer that is not allowed any more: its calls in progress fail, no late answer counts (T33)."""
-        offer = session.offers.pop(procedure)
-        self._withdraw(offer)
-        calls = [call for call in session.invocations.values() if call.offer is offer]
+        """End an offer that is not allowed any more: calls in progress fail, no late answer counts (T33).
+
+        Those of an offer that ``session`` has withdrawn before are among them.
+        """
+        offer = session.offers.pop(procedure, None)
+        if offer is not None:
+            self._withdraw(offer)
+        calls = [call for call in session.invocations.values() if call.offer.procedure == procedure]
         for call in calls:
             self._close(call, "provider_lost")
         for call in calls:

@@ -55,8 +55,15 @@ def rights(session: Session) -> Iterator[tuple[Action, str]]:
         yield Action.EVENT_LISTEN, pattern
     for procedure in session.offers:
         yield Action.RPC_PROVIDE, procedure
+    for procedure in _answering(session) - session.offers.keys():
+        yield Action.RPC_PROVIDE, procedure
     for user in session.watches:
         yield Action.PRESENCE_ALLOW, user
+
+
+def _answering(session: Session) -> set[str]:
+    """Procedures that it has calls of in progress: it may have withdrawn the offer since, and still answer them."""
+    return {call.offer.procedure for call in session.invocations.values()}
 
 
 def provided(session: Session) -> Iterator[tuple[str, str]]:
@@ -82,7 +89,9 @@ def holds(session: Session, action: Action, name: str) -> bool:
         return name in session.connections
     if action is Action.EVENT_LISTEN:
         return name in session.listens
-    return name in (session.offers if action is Action.RPC_PROVIDE else session.watches)
+    if action is Action.RPC_PROVIDE:
+        return name in session.offers or name in _answering(session)
+    return name in session.watches
 
 
 def decide(door: Door, session: Session, action: Action, name: str, word: Decision | None = None) -> Decision:

@@ -227,8 +227,7 @@ class Connection:
         )
 
     def _listen(self, message: messages.Listen) -> None:
-        self._core.listen(self._session, message.pattern)
-        self._done(message.id)
+        self._core.listen(self._session, message.pattern, accepted=lambda: self._done(message.id))
 
     def _unlisten(self, message: messages.Unlisten) -> None:
         self._core.unlisten(self._session, message.pattern)
@@ -414,9 +413,9 @@ class Connection:
         messages.PresenceUnsubscribe: ("presence_unsubscribe", _presence_unsubscribe, _nothing),
         messages.Ping: ("ping", _ping, _nothing),
     }
+    """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""
 
 
 def _presence_state(request_id: str, users: Mapping[str, int], denied: Mapping[str, str]) -> messages.PresenceState:
     decisions = {user: decision for user, decision in denied.items() if decision}
     return messages.PresenceState(request_id, dict(users), tuple(denied), decisions or None)
-    """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""

@@ -208,6 +208,8 @@ DEFAULTS: dict[type[messages.Message], Handler] = {
     messages.Subscribe: done,
     messages.Unsubscribe: done,
     messages.Publish: done,
+    messages.Listen: done,
+    messages.Unlisten: done,
     messages.Provide: done,
     messages.Unprovide: done,
     messages.PresenceSubscribe: done,

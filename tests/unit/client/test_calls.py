@@ -11,7 +11,7 @@ import trio
 
 from tests.unit.client.conftest import Connect
 from tests.unit.client.fake_router import FakeRouter, Peer
-from trio_router.client.errors import CallError, ConnectionLost, Lagged, RequestRefused
+from trio_router.client.errors import CallError, CallRejected, ConnectionLost, Lagged, RequestRefused
 from trio_router.client.offers import Invocation
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes, messages
@@ -329,7 +329,7 @@ async def test_leaving_the_block_answers_what_is_running(
         assert kinds.index(messages.Unprovide) < kinds.index(messages.ProviderError)
 
 
-async def test_a_call_that_crosses_the_end_of_an_offer_is_answered(
+async def test_a_call_that_crosses_the_end_of_an_offer_is_left_to_others(
     autojump_clock: Any, router: FakeRouter, connected: Connect
 ) -> None:
     async with connected() as client:
@@ -337,7 +337,30 @@ async def test_a_call_that_crosses_the_end_of_an_offer_is_answered(
         async with client.provide("p", hold):  # type: ignore[arg-type]
             pass
         await peer.send(messages.Invoke("late", "p"))
-        assert (await peer.wait_for(messages.ProviderError)).call == "late"
+        assert (await peer.wait_for(messages.ProviderReject)).call == "late"
+
+
+async def test_a_handler_may_leave_a_call_to_another_provider(
+    autojump_clock: Any, router: FakeRouter, connected: Connect
+) -> None:
+    async def choosy(data: Any, call: Invocation) -> Any:
+        if data == "late":
+            raise CallRejected
+        return data
+
+    async def parts(data: Any, call: Invocation) -> AsyncIterator[Any]:
+        yield 1
+        raise CallRejected
+
+    async with connected() as client, client.provide("p", choosy), client.provide("q", parts):
+        peer = await router.peer()
+        await peer.send(messages.Invoke("a", "p", Payload("late")))
+        assert (await peer.wait_for(messages.ProviderReject)).call == "a"
+        await peer.send(messages.Invoke("b", "q", progress=True))  # some of it is with the caller already
+        failed = await peer.wait_for(messages.ProviderError)
+        assert (failed.call, failed.data.value) == ("b", "handler failed")
+        await peer.send(messages.Invoke("c", "q"))  # nothing was sent of this one
+        assert (await peer.wait_for(messages.ProviderReject, 2)).call == "c"
 
 
 async def test_offers_survive_a_reconnect_and_their_calls_do_not(

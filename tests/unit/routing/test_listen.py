@@ -81,6 +81,17 @@ def test_channels_that_are_subscribed_already_are_asked_about_at_once() -> None:
     assert provider.told == [("listen_found", "^news/", "news/a"), ("listen_found", "^news/", "news/b")]
 
 
+def test_that_it_listens_is_said_before_the_first_question() -> None:
+    world = world_of()
+    reader, provider = world.join("reader"), world.join("provider")
+    world.core.subscribe(reader.session, "a")
+    world.core.listen(provider.session, "a", accepted=lambda: provider.told.append(("accepted",)))
+    assert [entry[0] for entry in provider.take()] == ["accepted", "listen_found"]
+    with refused(codes.ALREADY_LISTENING):
+        world.core.listen(provider.session, "a", accepted=lambda: provider.told.append(("accepted",)))
+    assert provider.told == []
+
+
 def test_a_pattern_is_found_anywhere_in_a_name_unless_it_has_anchors() -> None:
     world = world_of()
     provider = listener(world, "b", "^b$")
@@ -197,10 +208,12 @@ def test_a_late_answer_changes_nothing() -> None:
     with refused(codes.NOT_ASKED):
         world.core.listen_accept(slow.session, "a", "a")
     provides(world, quick, "a", "a")
-    for answer in (world.core.listen_accept, world.core.listen_reject):
-        for member in (slow, quick, reader):
-            with refused(codes.NOT_ASKED):
-                answer(member.session, "a", "a")
+    for member in (slow, quick, reader):
+        with refused(codes.NOT_ASKED):
+            world.core.listen_accept(member.session, "a", "a")
+    for member in (slow, reader):
+        with refused(codes.NOT_ASKED):
+            world.core.listen_reject(member.session, "a", "a")
     world.core.unsubscribe(reader.session, "a")
     assert ("listen_removed", "a", "a") in quick.told
     assert slow.told[-1] == ("listen_timeout", "a", "a")
@@ -230,6 +243,22 @@ def test_nobody_answers_for_another_session_or_for_what_it_was_not_asked() -> No
         with refused(codes.NOT_ASKED):
             world.core.listen_accept(thief.session, pattern, channel)
     provides(world, provider, "a", "a")
+
+
+def test_a_provider_may_give_a_channel_up() -> None:
+    world = world_of()
+    first, second, reader = listener(world, "a", name="first"), listener(world, "a"), world.join("reader")
+    world.core.subscribe(reader.session, "a")
+    provides(world, first, "a", "a")
+    first.take()
+    world.core.listen_reject(first.session, "a", "a")
+    assert first.told == []
+    assert found(second) == [("a", "a")]
+    world.core.listen_reject(second.session, "a", "a")
+    assert first.told == second.told == []
+    assert world.sample("trio_router_provided_channels") == 0
+    world.timers.advance(60)
+    assert found(first) == [("a", "a")]
 
 
 # ---- providers go -------------------------------------------------------------------------------------------

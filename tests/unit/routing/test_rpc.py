@@ -11,6 +11,7 @@ from trio_router.grants import Grants
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.limits import Limits
 from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
 from trio_router.routing.providers import Offer, Providers
 from trio_router.testing.peers import RecordingPeer
@@ -414,6 +415,18 @@ def test_providing_needs_a_permission_of_its_own() -> None:
         world.core.provide(squatter.session, "sum")
     world.core.provide(squatter.session, "echo")
     assert list(squatter.session.offers) == ["echo"]
+
+
+@pytest.mark.threat("T33")
+def test_a_call_at_an_offer_that_was_withdrawn_ends_when_the_rules_do_not_allow_it_any_more() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    world.core.unprovide(provider.session, "sum")
+    world.door.replace_rules(FixedRules({Action.RPC_REQUEST: True}))
+    assert world.core.reconsider() == 1
+    assert caller.told == [("call_failed", "1", codes.PROVIDER_LOST, "", ABSENT)]
+    assert provider.told[-2] == ("interrupt", invoked(provider), "cancelled")
+    assert is_settled(world, caller, provider)
 
 
 # ---- accepting and rejecting --------------------------------------------------------------------------------

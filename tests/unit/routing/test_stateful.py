@@ -225,6 +225,16 @@ class Routing(RuleBasedStateMachine):
         else:
             core.listen_reject(member.session, pattern, channel)
 
+    @precondition(lambda self: self.provided)
+    @rule(pick=picks)
+    def give_up(self, pick: int) -> None:
+        """A provider leaves its channel to others."""
+        places = sorted(self.provided)
+        app, channel = place = places[pick % len(places)]
+        member, pattern = self.provided.pop(place)
+        self.asked[place] = {(member, pattern)}
+        self.worlds[app].core.listen_reject(member.session, pattern, channel)
+
     @rule(
         app=apps,
         who=picks,
@@ -235,7 +245,8 @@ class Routing(RuleBasedStateMachine):
     def reply_unasked(self, app: str, who: int, pattern: str, channel: str, accepts: bool) -> None:
         """Somebody answers who is not asked, or not any more: nothing happens."""
         member = self.pick(app, who)
-        if member is None or self.questions.get((app, channel)) == (member, pattern):
+        held = (self.questions.get((app, channel)), self.provided.get((app, channel)))
+        if member is None or (member, pattern) in held:
             return
         core = self.worlds[app].core
         with pytest.raises(Refused) as info:

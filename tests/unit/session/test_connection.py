@@ -76,6 +76,45 @@ async def test_calls(make_world: Make, autojump_clock: MockClock) -> None:
     assert (await ask(caller, type="call", id="g", procedure="add"))["error"] == "no_provider"
 
 
+async def test_listening(make_world: Make, autojump_clock: MockClock) -> None:
+    world = make_world()
+    provider, reader = await world.user("ann"), await world.user("bob")
+    await ask(reader, type="subscribe", id="1", channel="clock/utc")
+    before = len(provider.told)
+    await ask(provider, type="listen", id="1", pattern="^clock/")
+    place = {"pattern": "^clock/", "channel": "clock/utc"}
+    assert provider.told[before:] == [{"type": "done", "id": "1"}, {"type": "listen_found", **place}]
+    await ask(provider, type="listen_accept", **place)
+    late = await ask(provider, type="listen_accept", **place)
+    assert (late["error"], late["verb"], late["name"]) == ("not_asked", "listen_accept", "clock/utc")
+    await ask(provider, type="publish", channel="clock/utc", data="12:00")
+    assert reader.last["data"] == "12:00"
+    await ask(reader, type="unsubscribe", id="2", channel="clock/utc")
+    assert provider.last == {"type": "listen_removed", **place}
+    await ask(reader, type="subscribe", id="3", channel="clock/utc")
+    await ask(provider, type="listen_reject", **place)
+    await ask(reader, type="subscribe", id="4", channel="clock/mars")
+    await trio.sleep(1)
+    assert provider.last == {"type": "listen_timeout", "pattern": "^clock/", "channel": "clock/mars"}
+    wrong = await ask(provider, type="listen", id="2", pattern="(a")
+    assert (wrong["error"], wrong["detail"]) == ("invalid_pattern", "pattern: this ( is never closed (at character 1)")
+    assert (await ask(provider, type="unlisten", id="3", pattern="^clock/"))["type"] == "done"
+    assert (await ask(provider, type="unlisten", id="4", pattern="^clock/"))["error"] == "not_listening"
+
+
+async def test_a_rejected_call(make_world: Make, autojump_clock: MockClock) -> None:
+    world = make_world()
+    caller, one, two = await world.user("ann"), await world.user("bob"), await world.user("cleo")
+    for provider in (one, two):
+        await ask(provider, type="provide", id="1", procedure="add")
+    await ask(caller, type="call", id="c", procedure="add")
+    await ask(one, type="reject", call=one.last["call"])
+    late = await ask(one, type="reject", call=one.of("invoke")[0]["call"])
+    assert (late["error"], late["verb"]) == ("unknown_call", "reject")
+    await ask(two, type="result", call=two.last["call"], data=3)
+    assert (caller.last["id"], caller.last["data"]) == ("c", 3)
+
+
 async def test_presence(make_world: Make, autojump_clock: MockClock) -> None:
     world = make_world()
     ann = await world.user("ann")
