@@ -198,7 +198,7 @@ async def test_a_denial_has_deepstreams_words_and_an_id(api: Any) -> None:
     async with api() as http:
         answer = await http.send(emit("room/1", "no"), make("secret"), {**QUERY, "names": ["boss"]}, emit("room/1", 1))
         numbers = [found.pop("decision", None) for found in answer["body"]]
-        why = (await http.site.admin("GET", f"/admin/decisions/{numbers[0]}")).json()
+        why, _, seen = [(await http.site.admin("GET", f"/admin/decisions/{number}")).json() for number in numbers[:3]]
     assert answer["result"] == "PARTIAL_SUCCESS"
     assert answer["body"] == [
         {
@@ -225,6 +225,7 @@ async def test_a_denial_has_deepstreams_words_and_an_id(api: Any) -> None:
         {"success": True},
     ]
     assert (why["name"], why["reason"]) == ("room/1", "rule_false")
+    assert (seen["name"], seen["reason"]) == ("boss", "rule_false")
 
 
 async def test_a_rule_that_fails_a_name_that_is_none_and_a_closed_channel(api: Any) -> None:
@@ -447,6 +448,20 @@ async def test_a_token_reaches_the_login_service_from_the_body_or_the_header(api
     assert [each["authData"] for each in told] == [{"token": "t-1"}, {"token": "t-2"}, {"token": "t-3"}]
     assert told[0]["connectionData"]["headers"]["cookie"] == "sid=1"
     assert told[0]["connectionData"]["remoteAddress"] == "127.0.0.1"
+
+
+async def test_a_token_of_the_login_service_is_handed_out_and_comes_back(api: Any) -> None:
+    async def doorman(request: ServiceRequest, stream: trio.abc.Stream) -> None:
+        auth = request.json["authData"]
+        found = {"id": "ann"} if auth == {"token": "t-9"} else {"id": "ann", "clientData": {"a": 1}, "token": "t-9"}
+        await answer_json(200, found)(request, stream)
+
+    async with serve(doorman) as service, behind(api, service) as http:
+        answer = (await http.post("/api/auth", {"username": "ann", "password": "x"})).json()
+        assert answer == {"token": "t-9", "clientData": {"a": 1}}
+        assert (await http.post("/api", {"token": answer["token"], "body": [GOOD]})).json()["result"] == "SUCCESS"
+        service.behave = answer_json(200, {"id": "ann", "token": {"not": "a text"}})
+        assert (await http.post("/api/auth", {})).json() == {}
 
 
 @pytest.mark.threat("T60")

@@ -53,6 +53,9 @@ class Accepted:
     ``token_id`` names the credential for revocation (a JWT's ``jti``), where there is one, and ``issued_at`` is when it was
     issued. ``key`` is the id of the app key that was used, ``grants`` its upper bound, and ``is_server`` says that the
     client proved the key's secret. ``scope`` bounds what it may ask for, where a token does.
+
+    ``token`` is one that the client may log in with from now on: it is handed to those who try credentials over HTTP, and
+    means nothing to the router.
     """
 
     user: User
@@ -64,6 +67,7 @@ class Accepted:
     grants: Grants | None = None
     is_server: bool = False
     scope: Scope | None = None
+    token: str | None = attrs.field(default=None, repr=False)
 
     def identity(self, request: LoginRequest, strategy: str) -> Identity:
         """Who that makes the session of ``request``; ``strategy`` is the name of the one that answered."""

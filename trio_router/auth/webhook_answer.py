@@ -1,7 +1,8 @@
 """What an answer of a login webhook means: an HTTP answer in, one of the interface's answers out.
 
-Pure. It knows statuses and bodies, not how they came. The rule that keeps it honest: an answer sets the user's id, the
-serverData and the clientData, and nothing else (T61); whatever does not fit exactly lets nobody in.
+Pure. It knows statuses and bodies, not how they came. The rule that keeps it honest: an answer sets the user's id and the
+serverData, and nothing else of a session (T61); clientData and token are for the client. Whatever does not fit exactly lets
+nobody in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from trio_router.names import InvalidName, check_user_id
 from trio_router.protocols import strictjson
 
 MAX_REFUSAL: Final = 1_024  # characters of a text told to a client that is refused
+
+MAX_TOKEN: Final = 8_192
 
 REFUSED: Final = "refused"
 
@@ -65,7 +68,12 @@ def _permitted(answer: HttpAnswer) -> Accepted | Denied:
     if value.get("isValid", True) is not True:
         return Denied(REFUSED, value.get("clientData"))
     user_id = value.get("id", value.get("username", OPEN_USER_ID))
-    return Accepted(_user(user_id, value.get("serverData")), value.get("clientData"))
+    return Accepted(_user(user_id, value.get("serverData")), value.get("clientData"), token=_token(value.get("token")))
+
+
+def _token(value: Any) -> str | None:
+    """A token of the service's own, for the client; whatever else stands there is none."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_TOKEN else None
 
 
 def _user(user_id: Any, data: Any) -> User:

@@ -115,7 +115,8 @@ class Api:
             if not isinstance(auth, dict):
                 raise Unreadable("Invalid message: the authentication data must be a JSON object.")
             visitor = await self._admit(visitors, request, auth, AUTH_DENIED)
-            return _answer({} if visitor.client_data is None else {"clientData": visitor.client_data})
+            found = {"token": visitor.token, "clientData": visitor.client_data}
+            return _answer({name: value for name, value in found.items() if value is not None})
 
         return serve
 

@@ -104,7 +104,7 @@ class Visit:
         if isinstance(message.names, list):
             users, denied = self._core.presence_query(session, message.names)
             if denied and not users:
-                raise Refused(codes.DENIED)
+                raise Refused(codes.DENIED, decision=next(iter(denied.values())))
             online = {user: count > 0 for user, count in users.items()}
             return answers.succeeded(users=online, **({"denied": list(denied)} if denied else {}))
         users, _ = self._core.presence_query(session, None)

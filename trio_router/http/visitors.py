@@ -56,6 +56,7 @@ class Visitor:
 
     identity: Identity
     client_data: Any = attrs.field(default=None, repr=False)
+    token: str | None = attrs.field(default=None, repr=False)
 
 
 class Visitors:
@@ -103,7 +104,7 @@ class Visitors:
         if self._revoked(identity):
             raise self._denied(login, denied)
         self._throttle.succeeded(self._app, _NOBODY, login.remote_address)
-        return Visitor(identity, answer.client_data)
+        return Visitor(identity, answer.client_data, answer.token)
 
     def _wait(self, remote: str) -> None:
         seconds = self._throttle.wait(self._app, _NOBODY, remote)

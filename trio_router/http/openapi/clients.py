@@ -24,7 +24,6 @@ from trio_router.http.openapi.parts import (
     a_list,
     an_object,
     document,
-    optional,
 )
 
 _V1: Final = (400, 401, 403, 429, 503)
@@ -184,7 +183,12 @@ OPERATIONS: Final = (
             (
                 "/api/auth",
                 "Try credentials",
-                an_object({"clientData": optional(ANY)}),
+                an_object(
+                    {
+                        "clientData": ANY,
+                        "token": {"type": "string", "description": "Of the login service, if it gives one."},
+                    }
+                ),
                 Body(OBJECT, {"username": "ann", "password": "correct horse"}),
             ),
         )
