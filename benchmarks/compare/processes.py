@@ -45,8 +45,10 @@ class Running:
 
 
 @contextmanager
-def running(command: list[str], port: int, folder: Path, core: int, environ: Mapping[str, str]) -> Iterator[Running]:
-    """The server ``command`` during the block, on core ``core``, with ``folder`` as its working directory.
+def running(
+    command: list[str], port: int, folder: Path, core: int | None, environ: Mapping[str, str]
+) -> Iterator[Running]:
+    """The server ``command`` during the block, on core ``core`` (None: on any), with ``folder`` as its working directory.
 
     Raises:
         ServerFailed: it ended, or nothing listened on ``port`` within ``START_TIMEOUT`` seconds.
@@ -61,7 +63,7 @@ def running(command: list[str], port: int, folder: Path, core: int, environ: Map
             stderr=subprocess.STDOUT,
             env={**os.environ, **environ},
             start_new_session=True,  # what it starts can be ended with it
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - this program has no threads
+            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - this program has no threads
         )
     try:
         _listens(process, port, output)

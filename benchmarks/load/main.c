@@ -38,6 +38,8 @@ static struct conn **queued;
 static size_t queued_len, queued_cap, opened_len, settled_len;
 static uint64_t refused, last_settled;
 
+int may_begin(uint64_t number) { return !options.count || number <= (uint64_t)options.count; }
+
 char *text_of(const char *format, ...) {
     char *text;
     va_list arguments;
@@ -197,11 +199,11 @@ static void course(void) {
             moved = now;
             scenario->settled();
         } else if (!scenario->own_course) {
-            if (!measuring && now >= warm) {
+            if (!measuring && (now >= warm || options.count)) {
                 measuring = 1;
                 first = mark();
                 end = first.at + (uint64_t)(options.seconds * 1e9);
-            } else if (measuring && now >= end) {
+            } else if (measuring && (options.count ? operations >= (uint64_t)options.count : now >= end)) {
                 break;
             }
             if (operations != seen) {
@@ -243,7 +245,7 @@ static void course(void) {
 #define TEXTS(X) X(host) X(dialect) X(scenario) X(path) X(auth) X(channel) X(procedure) X(wrap)
 #define COUNTS(X)                                                                                                                        \
     X(port) X(tls) X(core) X(subscribers) X(channels) X(per_channel) X(publishers) X(window) X(payload) X(pattern) X(callers) X(providers) \
-        X(connections) X(concurrent) X(hold)
+        X(connections) X(concurrent) X(hold) X(count)
 #define REALS(X) X(rate) X(warmup) X(seconds)
 
 static void parse(int argc, char **argv) {

@@ -8,6 +8,7 @@ struct options {
     const char *host, *dialect, *scenario, *path, *auth, *channel, *procedure, *wrap;
     int port, tls, core, subscribers, channels, per_channel, publishers, window, payload, pattern;
     int callers, providers, connections, concurrent, hold;
+    int count; /* so many operations and no more, without warm-up; 0: for a time */
     double rate, warmup, seconds;
     int watch[32], watched; /* processes of the server, whose CPU and memory are reported */
 };
@@ -31,6 +32,7 @@ extern const struct dialect *dialect;
 extern struct histogram latency;
 extern uint64_t operations, deliveries; /* since the beginning */
 extern int measuring, finished;
+int may_begin(uint64_t number); /* whether the operation of this number, from 1 on, is still to be begun */
 extern const struct scenario events_scenario, calls_scenario, idle_scenario, logins_scenario;
 
 struct conn *open_conn(int role, int index, const char *path);

@@ -44,7 +44,7 @@ static void settled(void) {
     due = now = clock_ns();
     if (options.rate > 0) return;
     for (int number = 0; number < options.callers; number++)
-        for (int more = 0; more < options.window; more++) call_one(callers[number], now);
+        for (int more = 0; more < options.window && may_begin(next_id); more++) call_one(callers[number], now);
 }
 
 static void message(struct conn *c, enum kind kind, struct message *m) {
@@ -59,7 +59,7 @@ static void message(struct conn *c, enum kind kind, struct message *m) {
         if (measuring) histogram_add(&latency, now - *at, 1);
         *at = 0;
         operations++, c->inflight--;
-        if (options.rate == 0) call_one(c, clock_ns());
+        if (options.rate == 0 && may_begin(next_id)) call_one(c, clock_ns());
     }
 }
 
@@ -67,7 +67,7 @@ static int64_t round_done(void) {
     if (!running || options.rate == 0) return -1;
     uint64_t step = (uint64_t)(1e9 / options.rate);
     for (; due <= now; due += step)
-        if (!called[next_id % RING]) call_one(callers[next_id % (uint64_t)options.callers], due);
+        if (!called[next_id % RING] && may_begin(next_id)) call_one(callers[next_id % (uint64_t)options.callers], due);
     return (int64_t)(due - now);
 }
 

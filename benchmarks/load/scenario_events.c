@@ -70,7 +70,7 @@ static void publish_one(int publisher, uint64_t at) {
 static void refill(void) {
     now = clock_ns();
     for (int number = 0; number < options.publishers; number++)
-        while (publishers[number]->inflight < (uint64_t)options.window) publish_one(number, now);
+        while (publishers[number]->inflight < (uint64_t)options.window && may_begin(next_seq)) publish_one(number, now);
 }
 
 static void settled(void) {
@@ -105,7 +105,7 @@ static int64_t round_done(void) {
     /* Open: an event that is late counts from when it was due, so that a server that stalls is not spared. */
     uint64_t step = (uint64_t)(1e9 / options.rate);
     for (; due <= now; due += step)
-        if (in_flight < RING / 4) publish_one((int)(next_seq % (uint64_t)options.publishers), due);
+        if (in_flight < RING / 4 && may_begin(next_seq)) publish_one((int)(next_seq % (uint64_t)options.publishers), due);
     return (int64_t)(due - now);
 }
 
