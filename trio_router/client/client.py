@@ -398,8 +398,7 @@ class Client:
             if self._on_expiring is not None:
                 self._on_expiring()
         elif isinstance(reply, messages.Failed):
-            if reply.code != NOT_ASKED:  # that one crossed what we were told already
-                self._report(refused(reply))
+            self._report(refused(reply))
 
     def _found(self, session: Session, pattern: str, channel: str) -> None:
         listening = self._listenings.get(pattern)
@@ -425,6 +424,8 @@ class Client:
         return await token_for(self._supervisor.access_token, "call", procedure, session.welcome.session)
 
     def _report(self, error: RequestRefused) -> None:
+        if error.code == NOT_ASKED:  # our answer crossed what we were told already
+            return
         if self._on_error is None:
             logger.warning("the router refused %s %s: %s", error.verb or "a message", error.name, error)
             return
