@@ -90,10 +90,11 @@ class Quarantine:
     async def _until_accepted(self, scope: trio.CancelScope, latest: float) -> tuple[Identity, Any]:
         denied = unavailable = 0
         while True:
-            strategy, answer = await self._check(await self._next_login())
+            request = self._request(await self._next_login())
+            strategy, answer = await self._check(request)
             if isinstance(answer, Accepted):
                 self._machine.accepted()
-                return self._identity(strategy, answer), answer.client_data
+                return answer.identity(request, strategy), answer.client_data
             scope.deadline = latest
             if isinstance(answer, Denied):
                 denied += 1
@@ -107,22 +108,6 @@ class Quarantine:
                 raise SessionEnd(codes.LOGIN_ATTEMPTS)
             if unavailable >= UNAVAILABLE:
                 raise SessionEnd(codes.OVERLOADED)
-
-    def _identity(self, strategy: str, answer: Accepted) -> Identity:
-        return Identity(
-            app=self._app,
-            session_id=self._session_id,
-            user=answer.user,
-            strategy=strategy,
-            remote_address=self._link.upgrade.remote_address,
-            expires_at=answer.expires_at,
-            key=answer.key,
-            grants=answer.grants,
-            is_server=answer.is_server,
-            token_id=answer.token_id,
-            issued_at=answer.issued_at,
-            scope=answer.scope,
-        )
 
     # ---- reading ----------------------------------------------------------------------------------------------
 
@@ -155,13 +140,13 @@ class Quarantine:
 
     # ---- one login --------------------------------------------------------------------------------------------
 
-    async def _check(self, login: Packet) -> tuple[str, Accepted | Denied | Unavailable]:
+    def _request(self, login: Packet) -> LoginRequest:
         try:
             auth = object_of(login, self._limits.json_depth)
         except RemoteProtocolError:
             raise self._no_login() from None
         upgrade = self._link.upgrade
-        request = LoginRequest(
+        return LoginRequest(
             app=self._app,
             session_id=self._session_id,
             remote_address=upgrade.remote_address,
@@ -171,6 +156,8 @@ class Quarantine:
             query=upgrade.query,
             secure=upgrade.secure,
         )
+
+    async def _check(self, request: LoginRequest) -> tuple[str, Accepted | Denied | Unavailable]:
         ended: list[Exception] = []
         answer: tuple[str, Accepted | Denied | Unavailable] | None = None
         async with trio.open_nursery() as nursery:
