@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
+from pathlib import Path
 from typing import Final, Self
 
 import attrs
@@ -20,31 +21,31 @@ import trio
 
 from trio_router import __version__, log
 from trio_router.access import Access
+from trio_router.administration import Administration
 from trio_router.apps import AppRules, AppSpace, Shared
 from trio_router.audit.entries import decision_entry
 from trio_router.audit.writer import DecisionLog
 from trio_router.auth.outbound import HttpOutbound
 from trio_router.clock import Clock, SystemClock
 from trio_router.config.check import unsafe
+from trio_router.config.load import with_made
 from trio_router.config.reload import ReloadPlan, plan_reload
 from trio_router.config.schema import APP, Config
-from trio_router.errors import ProblemsError
-from trio_router.http.admin import admin_app
+from trio_router.errors import ConfigError, Problem, ProblemsError
 from trio_router.http.api import Api, Settings
-from trio_router.http.apps import AppSide, app_routes
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
-from trio_router.http.revocations import revocation_routes
-from trio_router.http.rules import rule_routes
 from trio_router.http.serve import REQUEST_TIMEOUT, HttpServer
-from trio_router.listening import authority, cannot_bind, open_sockets, policy_of, port_of
+from trio_router.listening import authority, cannot_bind, open_sockets, paths_of, policy_of, port_of
+from trio_router.made_apps import MadeApps
 from trio_router.metrics import Metrics
 from trio_router.permissions.redaction import Redaction
+from trio_router.protocols import codes
 from trio_router.routing.decisions import DecisionBook
-from trio_router.routing.tracing import Tracer
 from trio_router.session.link import Link
 from trio_router.session.timers import TrioTimers
+from trio_router.storage.apps import AppRecord
 from trio_router.storage.records import MemoryRecords, RecordStore
 from trio_router.stores import Stores
 from trio_router.transport.admission import Admission
@@ -107,7 +108,7 @@ class Router:
         self._timers = TrioTimers(log.get("timers"))
         self._admission = Admission(config.limits)
         self._policy = policy_of(config)
-        shared = Shared(
+        shared = self._shared = Shared(
             clock=self._clock,
             metrics=self._metrics,
             timers=self._timers,
@@ -122,10 +123,19 @@ class Router:
             deepstream=config.deepstream,
         )
         self._spaces = {space.name: AppSpace(space, rules[space.name], shared) for space in config.spaces()}
-        self._paths = {path: self._spaces[space.name] for space in config.spaces() for path in config.endpoints(space)}
+        self._paths = self._places(config)
         self._first = self._spaces[APP]
-        self._tracer = Tracer(APP, self._first.door, book, redaction)
-        api = self._make_api(config)
+        self._made: dict[str, AppRecord] = {}  # of the apps served, those that were made at run time
+        self._made_apps = MadeApps(
+            self._stores.apps,
+            self._clock,
+            config=lambda: self._config,
+            serve=self._serve_made,
+            interval=config.storage.poll_interval,
+            log=log.get("apps"),
+        )
+        self._administration = Administration(self._spaces, book, redaction)
+        api = self._api = self._make_api(config)
         timeout = REQUEST_TIMEOUT if config.http_api is None else config.http_api.request_timeout + READING
         self._public = HttpServer(
             public_app(self, self._access.rest, api), config.limits, request_timeout=max(REQUEST_TIMEOUT, timeout)
@@ -160,6 +170,7 @@ class Router:
                 nursery.start_soon(self._timers.run)
                 nursery.start_soon(self._stores.follow_keys)
                 await nursery.start(self._access.run)
+                await nursery.start(self._made_apps.run)
                 address = await self._listen(nursery)
                 self._log.info("listening", url=address.url, admin=address.admin, rules=self._first.rules.version)
                 task_status.started(address)
@@ -206,19 +217,8 @@ class Router:
         admin = self._config.admin
         if admin is None:
             return None
-        first = self._first
-        questions = [
-            *rule_routes(first.core, self._clock),
-            *revocation_routes(self._access.revocations),
-            *app_routes({name: AppSide(space.keys(), space.accounts()) for name, space in self._spaces.items()}),
-        ]
-        application = admin_app(
-            self,
-            self._metrics if admin.metrics else None,
-            token=admin.token,
-            users=first.accounts(),
-            decisions=self._tracer,
-            questions=questions,
+        application = self._administration.application(
+            self, self._metrics, admin, self._access, self._made_apps, self._clock
         )
         server = HttpServer(application, self._config.limits)
         try:
@@ -229,7 +229,11 @@ class Router:
 
     async def _serve(self, link: Link) -> None:
         """A session of the app whose path was asked for; the listener lets no other path through."""
-        await self._paths[link.upgrade.path].sessions.serve(link)
+        space = self._paths.get(link.upgrade.path)
+        if space is None:  # it went between the request and here
+            await link.close(codes.APP_CLOSED, codes.APP_CLOSED.text)
+            return
+        await space.sessions.serve(link)
 
     async def _drain(self) -> None:
         self._draining = True
@@ -284,6 +288,7 @@ class Router:
         plan, rules = await trio.to_thread.run_sync(self._read)
         config = plan.effective
         policy = policy_of(config)
+        kept = {space.name: self._spaces[space.name] for space in config.spaces()}
         ready = {
             space.name: await self._spaces[space.name].ready(
                 space, rules[space.name], config.login_deadline, config.trust
@@ -293,7 +298,7 @@ class Router:
         findings = self._judged(config, rules)
         with ExitStack() as stack:
             reconsidered = {}
-            for name, space in self._spaces.items():
+            for name, space in kept.items():
                 reconsidered[name] = stack.enter_context(space.core.reconsidering(rules[name].rules))
                 await space.reconsider(reconsidered[name])
             # From here to the end nothing waits and nothing can fail: one step for everybody else.
@@ -302,7 +307,11 @@ class Router:
             self._access.trust_lifetime = config.trust.max_lifetime
             for listener in self._listeners:
                 listener.policy = policy
-            ended = sum(space.adopt(ready[name], reconsidered[name]) for name, space in self._spaces.items())
+            ended = sum(space.adopt(ready[name], reconsidered[name]) for name, space in kept.items())
+            for name in [name for name in self._spaces if name not in kept]:
+                self._close(name)
+            self._paths = self._places(config)
+            self._administration.refresh()
             self._note_rules()
         if "log" in plan.changed_live:
             log.configure(config.log.level, config.log.format)
@@ -319,15 +328,79 @@ class Router:
 
     def _read(self) -> tuple[ReloadPlan, dict[str, AppRules]]:
         """What a reload will put in force; blocks. Raises ``ProblemsError``."""
-        plan = plan_reload(self._config, self._reread() if self._reread else self._config)
+        before = self._config.of_file()
+        plan = plan_reload(before, self._reread() if self._reread else before)
+        made = [(app.name, app.path) for app in self._made.values()]
+        plan = attrs.evolve(plan, effective=with_made(plan.effective, made)[0])
         return plan, self._read_rules(plan.effective)
 
     def _read_rules(self, config: Config) -> dict[str, AppRules]:
-        return {space.name: AppRules.read(space, self._clock, self._records) for space in config.spaces()}
+        """The rules of each app, and those of apps to come; apps with the same files share them."""
+        read: dict[tuple[Path, Path | None], AppRules] = {}
+        found = {}
+        for space in (*config.spaces(), *config.pattern()):
+            files = (space.rules, space.shadow_rules)
+            if files not in read:
+                read[files] = AppRules.read(space, self._clock, self._records)
+            found[space.name] = read[files]
+        return found
 
     def _judged(self, config: Config, rules: Mapping[str, AppRules]) -> tuple[str, ...]:
         """What is unsafe, for administrators."""
-        return tuple(str(problem) for problem in unsafe(config, {name: both.rules for name, both in rules.items()}))
+        known = {name: both.rules for name, both in rules.items()}
+        return tuple(str(problem) for problem in unsafe(config.of_file(), known))
+
+    # ---- apps made at run time --------------------------------------------------------------------------------
+
+    async def _serve_made(self, apps: Sequence[AppRecord]) -> dict[str, ProblemsError]:
+        """Serve these and no other app that is not in the file; gives those that cannot be served, and why."""
+        async with self._reloading:
+            wanted = {app.name: app for app in apps}
+            config, faults = with_made(self._config, [(app.name, app.path) for app in apps])
+            failed: dict[str, ProblemsError] = {
+                name: ConfigError(Problem(fault, field=name)) for name, fault in faults.items()
+            }
+            # An app that is another one than before, although of the same name, shares nothing with that (T66).
+            for name in [name for name, app in self._made.items() if name in failed or wanted.get(name) != app]:
+                self._close(name)
+            shared = attrs.evolve(self._shared, login_deadline=config.login_deadline, trust=config.trust)
+            rules: AppRules | None = None
+            for space in config.spaces():
+                if space.name not in config.made or space.name in self._spaces:
+                    continue
+                try:
+                    if rules is None:
+                        rules = await trio.to_thread.run_sync(AppRules.read, space, self._clock, self._records)
+                    made = AppSpace(space, rules, shared)
+                    await made.prepare()
+                except ProblemsError as error:
+                    self._access.remove(space.name)
+                    failed[space.name] = error
+                    continue
+                self._spaces[space.name], self._made[space.name] = made, wanted[space.name]
+                if self._api is not None and config.http_api is not None:
+                    self._api.add(made.http_api(config.http_api))
+            self._config = with_made(config, [(app.name, app.path) for app in self._made.values()])[0]
+            self._paths = self._places(self._config)
+            self._policy = attrs.evolve(self._policy, paths=paths_of(self._config))
+            for listener in self._listeners:
+                listener.policy = self._policy
+            self._administration.refresh()
+            self._note_rules()
+            return failed
+
+    def _close(self, name: str) -> None:
+        """Serve this app no more, from now on."""
+        space = self._spaces.pop(name)
+        self._made.pop(name, None)
+        self._paths = {path: other for path, other in self._paths.items() if other is not space}
+        if self._api is not None and self._config.http_api is not None:
+            self._api.remove(space.http_api(self._config.http_api))
+        space.close()
+
+    def _places(self, config: Config) -> dict[str, AppSpace]:
+        """Which app is served at which path."""
+        return {path: self._spaces[space.name] for space in config.spaces() for path in config.endpoints(space)}
 
     def _make_api(self, config: Config) -> Api | None:
         section = config.http_api

@@ -157,6 +157,12 @@ class AppSpace:
         """Make its strategies ready. Raises ``ProblemsError``."""
         await _prepare(self._strategies)
 
+    def close(self) -> None:
+        """The app is not served any more: its sessions end, nobody reaches it, and nothing of it is remembered."""
+        self.sessions.dismiss()
+        self._shared.access.remove(self.name)
+        self._shared.stores.forget(self.name)
+
     def http_api(self, section: HttpApi) -> ApiApp:
         """What the HTTP API needs of it."""
         shared = self._shared
@@ -265,9 +271,7 @@ class AppSpace:
         return self._shared.stores.keys().secrets(self.name, key_id)
 
     def _verifier(self, trust: TrustSection) -> TrustVerifier:
-        return TrustVerifier(
-            self._secrets, self._shared.clock, max_lifetime=trust.max_lifetime, leeway=trust.leeway
-        )
+        return TrustVerifier(self._secrets, self._shared.clock, max_lifetime=trust.max_lifetime, leeway=trust.leeway)
 
     def _chain(self, strategies: tuple[Strategy, ...], deadline: float) -> Chain:
         shared = self._shared

@@ -41,10 +41,15 @@ def policy_of(config: Config) -> Policy:
     return Policy(
         origins=OriginPolicy(listen.origins, require=listen.require_origin),
         proxies=TrustedProxies(listen.trusted_proxies),
-        paths={path: protocol for space in config.spaces() for path, protocol in config.endpoints(space).items()},
+        paths=paths_of(config),
         limits=config.limits,
         tls=_tls(listen.tls) if listen.tls else None,
     )
+
+
+def paths_of(config: Config) -> dict[str, str]:
+    """The paths of WebSockets of all apps, each with the protocol that is spoken there."""
+    return {path: protocol for space in config.spaces() for path, protocol in config.endpoints(space).items()}
 
 
 def _tls(files: Tls) -> ssl.SSLContext:

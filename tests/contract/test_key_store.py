@@ -152,22 +152,10 @@ async def test_every_change_is_seen_by_the_serial(store: KeyStore) -> None:
         lambda: store.add(key("k")),
         lambda: store.change("one", "k", lambda found: attrs.evolve(found, label="x")),
         lambda: store.remove("one", "k"),
-        lambda: store.clear("one"),
     ):
         await work()
         serials.append(await store.serial())
     assert sorted(set(serials)) == serials
-
-
-@everywhere
-@pytest.mark.threat("T66")
-async def test_clearing_an_app_leaves_the_others(store: KeyStore) -> None:
-    for app in ("one", "two"):
-        for key_id in ("a", "b"):
-            await store.add(key(key_id, app))
-    await store.clear("one")
-    assert await store.list("one") == []
-    assert [found.id for found in await store.list("two")] == ["a", "b"]
 
 
 @everywhere

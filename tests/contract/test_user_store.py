@@ -89,16 +89,6 @@ async def test_replace_and_remove_know_only_who_is_there(store: UserStore) -> No
 
 
 @everywhere
-@pytest.mark.threat("T66")
-async def test_clearing_an_app_leaves_the_others(store: UserStore) -> None:
-    for app in ("a", "b"):
-        await store.add(app, UserRecord("ann"))
-    await store.clear("a")
-    assert await store.list("a") == []
-    assert [user.id for user in await store.list("b")] == ["ann"]
-
-
-@everywhere
 async def test_a_change_touches_its_own_fields_alone(store: UserStore) -> None:
     await store.add("a", FULL)
     changed = await store.change("a", FULL.id, Change(disabled=False, data=None, updated_at=2.0))

@@ -191,8 +191,10 @@ async def test_a_key_is_rotated_restricted_and_disabled_under_a_live_program(app
 async def test_keys_over_rest_show_a_secret_once_and_refuse_what_is_wrong(apps: Any) -> None:
     async with apps() as world:
         site = world.site
+        served = {"keys": True, "users": False, "made": False, "served": True, "disabled": False}
         assert (await site.admin("GET", "/admin/apps")).json()["apps"] == [
-            {"app": app, "keys": True, "users": False} for app in ("default", "one", "two")
+            {"app": app, "path": path, **served}
+            for app, path in (("default", "/"), ("one", "/one"), ("two", "/second/app"))
         ]
         listed = await site.admin("GET", "/admin/apps/one/keys")
         assert [key["key"] for key in listed.json()["keys"]] == ["one.k"]

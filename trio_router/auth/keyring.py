@@ -51,7 +51,8 @@ class KeyRing:
         self._listeners[app] = on_changed
 
     def forget(self, app: str) -> None:
-        """Nobody listens for ``app`` any more, and nothing of it is remembered."""
+        """Nobody listens for ``app`` any more, and nothing of it is remembered: it is gone."""
+        self._changes += 1
         self._listeners.pop(app, None)
         self._known = {place: key for place, key in self._known.items() if place[0] != app}
 
@@ -117,15 +118,6 @@ class KeyRing:
         finally:
             self._changes += 1
         self._remember(app, key_id, None)
-
-    async def clear(self, app: str) -> None:
-        try:
-            await self._store.clear(app)
-        finally:
-            self._changes += 1
-        for owner, key_id in tuple(self._known):
-            if owner == app:
-                self._remember(app, key_id, None)
 
     async def list(self, app: str) -> list[KeyRecord]:
         return await self._store.list(app)

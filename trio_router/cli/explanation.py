@@ -6,15 +6,16 @@ shown or inside one that was not evaluated, and no value can move a cursor (T63)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
 from trio_router.cli.output import safe_json
 from trio_router.log import printable
-from trio_router.permissions.decision import RuleRef
-from trio_router.permissions.explain import Explanation
+from trio_router.permissions.decision import Decision, Reason, RuleRef
+from trio_router.permissions.explain import Explanation, Reached
+from trio_router.permissions.near import Near
 from trio_router.permissions.parts import Step
 
 LONGEST_LINE: Final = 100
@@ -52,6 +53,29 @@ def explanation_lines(made: Explanation) -> Iterator[str]:
         yield "other patterns:"
         for near in made.near:
             yield f'{_INDENT}"{printable(near.pattern)}" ({printable(near.source)}:{near.line}): {printable(near.why)}'
+
+
+def told_explanation(told: Mapping[str, Any]) -> Explanation:
+    """What a router answered as JSON, as it was there."""
+    rule = dict(told["rule"]) if told["rule"] else None
+    text = rule.pop("text") if rule else ""
+    steps = [{"value": None, **step} for step in told["steps"]]
+    reached = [{**each, "ref": RuleRef(**each["ref"])} for each in told["reached"]]
+    return Explanation(
+        Decision(told["allowed"], Reason(told["reason"]), None, told["detail"], told["told"]),
+        told["action"],
+        told["name"],
+        told["user"],
+        told.get("data"),
+        "data" in told,
+        told["rules_version"],
+        RuleRef(**rule) if rule else None,
+        text,
+        told["variables"],
+        tuple(Step(**step) for step in steps),
+        tuple(Near(**near) for near in told["near"]),
+        tuple(Reached(**each) for each in reached),
+    )
 
 
 def _place(ref: RuleRef) -> str:

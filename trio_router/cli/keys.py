@@ -1,4 +1,4 @@
-"""``trio-router keys`` and ``trio-router apps``: app keys, straight in the store the config names.
+"""``trio-router keys``: app keys, straight in the store the config names.
 
 The work is ``auth.keys``. Running routers follow within ``storage.poll_interval``, and know a new key at its first login. The rule
 that keeps it honest: a secret is printed once, by the command that made it, and comes from no argument (T62).
@@ -15,6 +15,7 @@ import click
 from trio_router.auth.keys import GRACE, Issued, KeyRefused, Keys, public
 from trio_router.cli import output
 from trio_router.cli.output import Failure, config_option, json_option, line, safe_json, table
+from trio_router.cli.spaces import find_space
 from trio_router.clock import SystemClock
 from trio_router.config.load import load
 from trio_router.config.schema import APP
@@ -39,9 +40,7 @@ def with_keys(config_path: str, app: str, work: Callable[[Keys], Awaitable[T]]) 
 
     async def main() -> T:
         config = load(config_path)
-        known = [space.name for space in config.spaces()]
-        if app not in known:
-            raise Failure(f"there is no app {app!r} (the config has {', '.join(known)})", code="app_unknown")
+        await find_space(config, app)
         store = open_key_store(config.storage.url, config.base, config.storage.encryption_key)
         try:
             return await work(Keys(store, app, SystemClock()))
@@ -52,30 +51,6 @@ def with_keys(config_path: str, app: str, work: Callable[[Keys], Awaitable[T]]) 
         return output.run(main)
     except KeyRefused as error:
         raise Failure(str(error), code=f"key_{error.slug}") from None
-
-
-@click.group()
-def apps() -> None:
-    """Look at the apps of a config."""
-
-
-@apps.command("list")
-@config_option
-@json_option
-def list_apps(*, config_path: str, as_json: bool) -> None:
-    """List the apps: where clients connect, and how they log in."""
-
-    async def main() -> None:
-        config = load(config_path)
-        rows = [(space.name, space.path, ", ".join(step.strategy for step in space.login)) for space in config.spaces()]
-        if not as_json:
-            table(("APP", "PATH", "LOGIN"), rows)
-            return
-        for space in config.spaces():
-            login = [step.strategy for step in space.login]
-            line(safe_json({"app": space.name, "path": space.path, "login": login, "rules": str(space.rules)}))
-
-    output.run(main)
 
 
 @click.group()

@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 COMMANDS: Final = {
-    "apps": "trio_router.cli.keys:apps",
+    "apps": "trio_router.cli.apps:apps",
     "audit": "trio_router.cli.audit:audit",
     "call": "trio_router.cli.calls:call",
     "check": "trio_router.cli.check:check",

@@ -15,6 +15,7 @@ import click
 
 from trio_router.cli.administration import administration, token_option, url_option
 from trio_router.cli.output import REFUSED, Failure, config_option, json_option, line, problems_failure, safe_json, stop
+from trio_router.cli.spaces import app_option
 from trio_router.clock import SystemClock
 from trio_router.config.check import MAX_RULES
 from trio_router.config.load import read_text
@@ -45,6 +46,7 @@ def rules_of(path: Path) -> CompiledRules:
 @click.option(
     "--log", "log_path", type=click.Path(dir_okay=False, path_type=Path), help="A decision log to go through."
 )
+@app_option
 @url_option
 @token_option
 @config_option
@@ -55,6 +57,7 @@ def diff(
     new: Path,
     live: bool,
     log_path: Path | None,
+    app: str,
     url: str | None,
     token_file: Path | None,
     config_path: str,
@@ -69,7 +72,9 @@ def diff(
     ends: Mapping[str, Any] | None = None
     if live:
         router = administration(config_path, url, token_file)
-        ends = router.ask("POST", "/admin/rules/diff", {"rules": read_text(new, MAX_RULES), "source": str(new)})
+        ends = router.ask(
+            "POST", "/admin/rules/diff", {"rules": read_text(new, MAX_RULES), "source": str(new), "app": app}
+        )
     replay = _replayed(before, after, log_path) if log_path is not None else None
     if as_json:
         answer: dict[str, Any] = {"changes": [_as_json(change) for change in changes]}

@@ -22,9 +22,10 @@ from trio_router.cli.administration import administration, token_option, url_opt
 from trio_router.cli.output import Failure, config_option, json_option, line, problems_failure, safe_json, table
 from trio_router.cli.rules_diff import rules_of
 from trio_router.cli.rules_explain import ActionType
+from trio_router.cli.spaces import app_option, space_of
 from trio_router.cli.users import JSON
 from trio_router.config.load import load
-from trio_router.config.schema import APP, Config
+from trio_router.config.schema import Config, Space
 from trio_router.errors import ProblemsError
 from trio_router.identity import OPEN_USER_ID, Identity, User
 from trio_router.names import InvalidName
@@ -54,6 +55,7 @@ rules_option = click.option(
     help="The users of this file instead of those of the config's store.",
 )
 @click.option("--live", is_flag=True, help="Ask the running router about its sessions instead.")
+@app_option
 @url_option
 @token_option
 @config_option
@@ -65,6 +67,7 @@ def who(
     rules_path: Path | None,
     users_file: Path | None,
     live: bool,
+    app: str,
     url: str | None,
     token_file: Path | None,
     config_path: str,
@@ -77,19 +80,19 @@ def who(
         raise Failure(f"--name: {fault.detail}", code="invalid_name")
     if live:
         router = administration(config_path, url, token_file)
-        found = router.ask("GET", f"/admin/who?{urlencode({'action': spelled, 'name': name})}")["who"]
+        found = router.ask("GET", f"/admin/who?{urlencode({'action': spelled, 'name': name, 'app': app})}")["who"]
     else:
         config = None if rules_path and users_file else _config(config_path)
-        rules = rules_of(rules_path or config.rules) if config else rules_of(rules_path or Path())
+        rules = rules_of(rules_path or space_of(config, app).rules) if config else rules_of(rules_path or Path())
         reverse = Reverse(rules)
         found = []
 
         def judge(user: User) -> None:
-            judgement = reverse.may(_known(user), action, name)
+            judgement = reverse.may(_known(user, app), action, name)
             if judgement.verdict != "never":
                 found.append({"user": user.id, **_judged(judgement)})
 
-        _each_user(config, users_file, judge)
+        _each_user(config, app, users_file, judge)
     if as_json:
         note = "reserved" if fault is not None else None
         line(safe_json({"action": spelled, "name": name, "who": found, "note": note}))
@@ -105,9 +108,10 @@ def who(
 @click.option("--user", "user_id", required=True, help="The user's id.")
 @click.option("--user-data", type=JSON, help="user.data, a JSON object; otherwise that of the built-in user.")
 @rules_option
+@app_option
 @config_option
 @json_option
-def can(*, user_id: str, user_data: Any, rules_path: Path | None, config_path: str, as_json: bool) -> None:
+def can(*, user_id: str, user_data: Any, rules_path: Path | None, app: str, config_path: str, as_json: bool) -> None:
     """List what a user may do, by pattern: always, or depending on what. What is not listed is denied.
 
     Of several patterns that match a name the most specific one applies.
@@ -117,16 +121,17 @@ def can(*, user_id: str, user_data: Any, rules_path: Path | None, config_path: s
     if user_data is not None and not isinstance(user_data, dict):
         raise click.UsageError("--user-data takes a JSON object")
     config = None if rules_path else _config(config_path)
-    rules = rules_of(rules_path or config.rules) if config else rules_of(rules_path or Path())
+    space = space_of(config, app) if config else None
+    rules = rules_of(space.rules if space else rules_path or Path())
     try:
         user = User(user_id, user_data, user_id != OPEN_USER_ID)
     except InvalidName as error:
         raise Failure(f"--user: {error}", code="invalid_user") from None
-    if not has_data and config is not None:
-        stored = _stored(config, user_id)
+    if not has_data and config is not None and space is not None:
+        stored = _stored(config, space, user_id)
         if stored is not None:
             user, has_data = stored, True
-    found = _everything(rules, _known(user, user_data=has_data))
+    found = _everything(rules, _known(user, app, user_data=has_data))
     if as_json:
         line(safe_json({"user": user_id, "user_data_known": has_data, "can": found}))
         return
@@ -150,8 +155,8 @@ def _everything(rules: CompiledRules, known: Known) -> list[dict[str, Any]]:
     return found
 
 
-def _known(user: User, *, user_data: bool = True) -> Known:
-    return Known(Identity(APP, "", user), user_data=user_data, session=False)
+def _known(user: User, app: str, *, user_data: bool = True) -> Known:
+    return Known(Identity(app, "", user), user_data=user_data, session=False)
 
 
 def _judged(judgement: Judgement) -> dict[str, Any]:
@@ -171,7 +176,7 @@ def _config(path: str) -> Config:
         raise problems_failure(error) from None
 
 
-def _each_user(config: Config | None, users_file: Path | None, take: Callable[[User], None]) -> None:
+def _each_user(config: Config | None, app: str, users_file: Path | None, take: Callable[[User], None]) -> None:
     if users_file is not None:
         try:
             users = userfile.load(users_file)
@@ -187,7 +192,7 @@ def _each_user(config: Config | None, users_file: Path | None, take: Callable[[U
     async def main() -> None:
         async with _store(config) as store:
             after = ""
-            while page := await store.list(APP, after=after, limit=MAX_PAGE):
+            while page := await store.list(app, after=after, limit=MAX_PAGE):
                 for each in page:
                     if not each.disabled:
                         take(User(each.id, each.data))
@@ -196,13 +201,13 @@ def _each_user(config: Config | None, users_file: Path | None, take: Callable[[U
     output.run(main)
 
 
-def _stored(config: Config, user_id: str) -> User | None:
-    if not any(step.strategy == "users" for step in config.login):
+def _stored(config: Config, space: Space, user_id: str) -> User | None:
+    if not any(step.strategy == "users" for step in space.login):
         return None
 
     async def main() -> User | None:
         async with _store(config) as store:
-            found = await store.get(APP, user_id)
+            found = await store.get(space.name, user_id)
             return User(found.id, found.data) if found else None
 
     return output.run(main)

@@ -20,6 +20,7 @@ from trio_router.auth.passwords import PasswordHasher
 from trio_router.cli import output
 from trio_router.cli.output import UNAVAILABLE, Failure, config_option, json_option, line, safe_json, table
 from trio_router.cli.passwords import obtain, password_options
+from trio_router.cli.spaces import app_option, find_space
 from trio_router.clock import SystemClock
 from trio_router.config.load import load
 from trio_router.config.schema import APP
@@ -49,18 +50,19 @@ class JsonType(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
 JSON: Final = JsonType()
 
 
-def with_accounts(config_path: str, work: Callable[[Accounts], Awaitable[T]]) -> T:
-    """What ``work`` gives for the users of the config's store.
+def with_accounts(config_path: str, work: Callable[[Accounts], Awaitable[T]], app: str = APP) -> T:
+    """What ``work`` gives for the users of ``app`` in the config's store.
 
     Raises:
-        Failure: the config is refused, the store does not answer, or the work was not carried out.
+        Failure: the config is refused, has no such app, the store does not answer, or the work was not carried out.
     """
 
     async def main() -> T:
         config = load(config_path)
+        await find_space(config, app)
         store = open_user_store(config.storage.url, config.base)
         try:
-            return await work(Accounts(store, APP, PasswordHasher(), SystemClock()))
+            return await work(Accounts(store, app, PasswordHasher(), SystemClock()))
         finally:
             await store.aclose()
 
@@ -85,6 +87,7 @@ def users() -> None:
 @click.option("--data", type=JSON, help="What rules see as user.data, a JSON object.")
 @click.option("--client-data", type=JSON, help="What the client is handed at login, in JSON.")
 @click.option("--disabled", is_flag=True, help="The user cannot log in until enabled.")
+@app_option
 @config_option
 @json_option
 def add(
@@ -96,6 +99,7 @@ def add(
     data: Any,
     client_data: Any,
     disabled: bool,
+    app: str,
     config_path: str,
     as_json: bool,
 ) -> None:
@@ -106,14 +110,16 @@ def add(
     user = with_accounts(
         config_path,
         lambda accounts: accounts.add(user_id, password, data=data, client_data=client_data, disabled=disabled),
+        app,
     )
     _tell(user, "added", as_json=as_json, generated=password if generate else None)
 
 
 @users.command("list")
+@app_option
 @config_option
 @json_option
-def list_users(*, config_path: str, as_json: bool) -> None:
+def list_users(*, app: str, config_path: str, as_json: bool) -> None:
     """List all users."""
 
     async def work(accounts: Accounts) -> list[UserRecord]:
@@ -122,7 +128,7 @@ def list_users(*, config_path: str, as_json: bool) -> None:
             found += page
         return found
 
-    found = with_accounts(config_path, work)
+    found = with_accounts(config_path, work, app)
     if as_json:
         for user in found:
             line(safe_json(public(user)))
@@ -141,56 +147,61 @@ def list_users(*, config_path: str, as_json: bool) -> None:
 
 @users.command()
 @click.argument("user_id")
+@app_option
 @config_option
 @json_option
-def disable(*, user_id: str, config_path: str, as_json: bool) -> None:
+def disable(*, user_id: str, app: str, config_path: str, as_json: bool) -> None:
     """Let USER_ID log in no more."""
-    _tell(with_accounts(config_path, lambda accounts: accounts.disable(user_id)), "disabled", as_json=as_json)
+    _tell(with_accounts(config_path, lambda accounts: accounts.disable(user_id), app), "disabled", as_json=as_json)
 
 
 @users.command()
 @click.argument("user_id")
+@app_option
 @config_option
 @json_option
-def enable(*, user_id: str, config_path: str, as_json: bool) -> None:
+def enable(*, user_id: str, app: str, config_path: str, as_json: bool) -> None:
     """Let USER_ID log in again."""
-    _tell(with_accounts(config_path, lambda accounts: accounts.enable(user_id)), "enabled", as_json=as_json)
+    _tell(with_accounts(config_path, lambda accounts: accounts.enable(user_id), app), "enabled", as_json=as_json)
 
 
 @users.command()
 @click.argument("user_id")
+@app_option
 @config_option
 @json_option
-def remove(*, user_id: str, config_path: str, as_json: bool) -> None:
+def remove(*, user_id: str, app: str, config_path: str, as_json: bool) -> None:
     """Forget USER_ID."""
-    with_accounts(config_path, lambda accounts: accounts.remove(user_id))
+    with_accounts(config_path, lambda accounts: accounts.remove(user_id), app)
     line(safe_json({"id": user_id, "removed": True}) if as_json else f"{user_id}: removed")
 
 
 @users.command("set-password")
 @click.argument("user_id")
 @password_options
+@app_option
 @config_option
 @json_option
-def set_password(*, user_id: str, generate: bool, from_stdin: bool, config_path: str, as_json: bool) -> None:
+def set_password(*, user_id: str, generate: bool, from_stdin: bool, app: str, config_path: str, as_json: bool) -> None:
     """Give USER_ID a new password: asked for, or see --generate and --stdin."""
     password = obtain(generate=generate, from_stdin=from_stdin)
-    user = with_accounts(config_path, lambda accounts: accounts.set_password(user_id, password))
+    user = with_accounts(config_path, lambda accounts: accounts.set_password(user_id, password), app)
     _tell(user, "new password set", as_json=as_json, generated=password if generate else None)
 
 
 @users.command("import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--update", is_flag=True, help="Change users who exist to what the file says.")
+@app_option
 @config_option
 @json_option
-def import_users(*, file: Path, update: bool, config_path: str, as_json: bool) -> None:
+def import_users(*, file: Path, update: bool, app: str, config_path: str, as_json: bool) -> None:
     """Import the users of the YAML FILE. Users who exist already stay as they are, unless --update."""
 
     async def work(accounts: Accounts) -> Imported:
         return await accounts.import_users(userfile.load(file), update=update)
 
-    done = with_accounts(config_path, work)
+    done = with_accounts(config_path, work, app)
     if as_json:
         line(safe_json({"added": done.added, "updated": done.updated, "unchanged": done.unchanged}))
         return

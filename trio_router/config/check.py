@@ -69,7 +69,7 @@ def check(
     config = located.config
     problems: list[Problem] = []
     rules: dict[str, Ruleset] = {}
-    for space in config.spaces():
+    for space in (*config.spaces(), *config.pattern()):
         try:
             rules[space.name] = read_rules(space, clock)
         except ProblemsError as error:
@@ -123,14 +123,15 @@ def unsafe(
         return Problem(message, settings.source, field=".".join(map(str, path)))
 
     found = [finding(message, *path) for path, message in _listener_findings(settings)]
-    for space in settings.spaces():
+    spaces = (*settings.spaces(), *settings.pattern())
+    for space in spaces:
         for index, step in enumerate(space.login):
             found += [
                 finding(message, *space.at, "login", index)
                 for message in registry.unsafe(strategies(step.strategy), step.options)
             ]
     found += _file_findings(settings, located, finding)
-    for space in settings.spaces():
+    for space in spaces:
         if rules is not None and space.name in rules:
             found += _rule_findings(space, rules[space.name])
     return tuple(found)
@@ -191,8 +192,8 @@ def _rule_findings(space: Space, rules: Ruleset) -> list[Problem]:
 def _storage_problems(located: Located) -> list[Problem]:
     """Opening a store connects to nothing, but knows its URL and looks at the modes of its files (T70)."""
     config = located.config
-    used = {step.strategy for space in config.spaces() for step in space.login}
-    if "storage" not in located.document.value and not used & _STORING:
+    used = {step.strategy for space in (*config.spaces(), *config.pattern()) for step in space.login}
+    if "storage" not in located.document.value and not used & _STORING and config.new_apps is None:
         return []  # no database is ever opened
     try:
         open_user_store(config.storage.url, config.base)
@@ -257,7 +258,7 @@ def _tls_problems(located: Located, tls: Tls, clock: Clock) -> list[Problem]:
 def _strategy_problems(located: Located, strategies: Strategies, clock: Clock) -> list[Problem]:
     """Builds every strategy as a start would (T47: weak keys are refused here), and throws it away."""
     problems = []
-    for space in located.config.spaces():
+    for space in (*located.config.spaces(), *located.config.pattern()):
         services = Services(space.name, clock, HttpOutbound(), MemoryUserStore, located.config.base, _silent())
         for index, step in enumerate(space.login):
             at: tuple[str | int, ...] = (*space.at, "login", index)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import attrs
 from trio_router.auth import registry
 from trio_router.auth.strategy import StrategyType
 from trio_router.config.references import FieldPath, Resolver, dotted
-from trio_router.config.schema import Config, LoginStep, Space
+from trio_router.config.schema import APP, App, Config, LoginStep, Space
 from trio_router.config.structure import Check, Mismatch, StructureFailed, Structurer, describe
 from trio_router.documents import DocumentError, Node, read
 from trio_router.errors import ConfigError, Problem, ProblemsError
@@ -30,7 +30,7 @@ Strategies = Callable[[str], StrategyType]
 
 _ROUTE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
-NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source"})}
+NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source", "made"})}
 MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace"})
 
 
@@ -133,7 +133,7 @@ def contradictions(config: Config) -> list[tuple[FieldPath, str]]:
     """Values that are fine alone and wrong together: (field path, message)."""
     found: list[tuple[FieldPath, str]] = []
     taken: dict[str, str] = {}
-    for space in config.spaces():
+    for space in (*config.spaces(), *config.pattern()):
         found += [((*space.at, *path), message) for path, message in _space_contradictions(space)]
         other = taken.setdefault(space.path, space.name)
         if other != space.name:
@@ -190,6 +190,41 @@ def _http_api_contradictions(config: Config) -> list[tuple[FieldPath, str]]:
                 continue
             found.append((("http_api", field) if not space.at else (*space.at, "path"), problem))
     return found
+
+
+def with_made(config: Config, apps: Iterable[tuple[str, str]]) -> tuple[Config, dict[str, str]]:
+    """``config`` with the apps (name, path) that were made at run time, and of each that it cannot serve, why."""
+    config = config.of_file()
+    sockets: dict[str, str] = {}
+    routes: dict[str, str] = {}
+    for space in config.spaces():
+        sockets |= dict.fromkeys(config.endpoints(space), space.name)
+        routes |= dict.fromkeys(_http_paths(config, space), space.name)
+    made: dict[str, App] = {}
+    faults = {}
+    for name, path in apps:
+        fault = ""
+        if config.new_apps is None:
+            fault = "the config has no section new_apps, which says how new apps are served"
+        elif name in config.apps or name == APP:
+            fault = f"the config has an app {name!r} of its own"
+        else:
+            alone = config.with_app(name, path)
+            space = alone.spaces()[-1]
+            ours, asked = config.endpoints(space), _http_paths(config, space)
+            taken = sorted([each for each in ours if each in sockets] + [each for each in asked if each in routes])
+            if not taken:
+                sockets |= dict.fromkeys(ours, name)
+                routes |= dict.fromkeys(asked, name)
+                made[name] = alone.apps[name]
+                continue
+            fault = f"{taken[0]} is a path of another app"
+        faults[name] = fault
+    return attrs.evolve(config, apps={**config.apps, **made}, made=frozenset(made)), faults
+
+
+def _http_paths(config: Config, space: Space) -> list[str]:
+    return [] if config.http_api is None else [path for path in config.http_api.paths(space) if path is not None]
 
 
 def _space_contradictions(space: Space) -> list[tuple[FieldPath, str]]:

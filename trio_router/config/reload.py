@@ -14,7 +14,7 @@ from trio_router.config.schema import App, Config
 from trio_router.secret import Secret
 
 LIVE: Final = frozenset(
-    {"rules", "shadow_rules", "login", "limits", "log", "login_deadline", "trust"}
+    {"rules", "shadow_rules", "login", "limits", "log", "login_deadline", "trust", "new_apps"}
     | {"listen.origins", "listen.require_origin", "listen.trusted_proxies"}
     | {"apps.rules", "apps.shadow_rules", "apps.login", "apps.limits"}
 )
@@ -24,7 +24,7 @@ LIVE: Final = frozenset(
 """
 
 _SECTIONS: Final = ("listen",)  # sections that are partly live; the others change as one
-_NOT_SETTINGS: Final = frozenset({"base", "source"})
+_NOT_SETTINGS: Final = frozenset({"base", "source", "made"})
 
 
 @attrs.frozen

@@ -318,6 +318,19 @@ class App:
 
 
 @attrs.frozen
+class NewApps:
+    """How apps are served that are made while the router runs, by command or over REST. None: none can be made.
+
+    ``limits``: None takes those of the top level.
+    """
+
+    rules: Path
+    login: tuple[LoginStep, ...]
+    shadow_rules: Path | None = None
+    limits: Limits | None = None
+
+
+@attrs.frozen
 class Space:
     """One app as it is served, whichever way the file spells it. ``at`` is the field path of its settings in the file."""
 
@@ -345,7 +358,8 @@ class Config:
     """One router. ``base`` is the folder of the config file; ``rules`` is the rules file.
 
     ``shadow_rules``: a second rules file that decides beside the first; differences are counted, nothing is enforced.
-    ``apps`` are further apps by their name; the top level is the app ``default``.
+    ``apps`` are further apps by their name; the top level is the app ``default``. ``made`` are the names of those among them
+    that do not stand in the file: they were made at run time, after ``new_apps``.
     """
 
     rules: Path
@@ -365,8 +379,33 @@ class Config:
         default=10.0, validator=_positive
     )  # seconds one login may take over all strategies
     apps: dict[str, App] = attrs.field(factory=dict, validator=_app_names)
+    new_apps: NewApps | None = None
+    made: frozenset[str] = frozenset()
     base: Path = attrs.field(factory=Path)
     source: str = ""
+
+    def of_file(self) -> Config:
+        """Without the apps that were made at run time."""
+        return attrs.evolve(self, apps={n: app for n, app in self.apps.items() if n not in self.made}, made=frozenset())
+
+    def with_app(self, name: str, path: str) -> Config:
+        """With one more app that was made at run time. Raises ``ValueError``: there is no section ``new_apps``."""
+        if self.new_apps is None:
+            raise ValueError("there is no section new_apps")
+        app = App(path=path, **attrs.asdict(self.new_apps, recurse=False))
+        return attrs.evolve(self, apps={**self.apps, name: app}, made=self.made | {name})
+
+    def pattern(self) -> tuple[Space, ...]:
+        """How an app that is made at run time would be served, for judging it before there is one; () if none can be made."""
+        if self.new_apps is None:
+            return ()
+        new = self.new_apps
+        limits = new.limits or self.limits
+        return (Space("new_apps", "", new.rules, new.login, new.shadow_rules, limits, ("new_apps",)),)
+
+    def names_of_file(self) -> frozenset[str]:
+        """The names of the apps that stand in the file."""
+        return frozenset(self.apps) - self.made | {APP}
 
     def spaces(self) -> tuple[Space, ...]:
         """Every app: the one of the top level first, then those of ``apps`` in the order of the file."""

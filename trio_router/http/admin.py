@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trio_router import log
 from trio_router.auth.accounts import Accounts
 from trio_router.http import answers
-from trio_router.http.decisions import Tracing, decision_routes
+from trio_router.http.decisions import Find, Tracing, decision_routes
 from trio_router.http.openapi.routes import openapi_routes
 from trio_router.http.operations import Operations
 from trio_router.http.routes import application
@@ -43,11 +43,13 @@ def admin_app(
     token: Secret | None,
     users: Accounts | None = None,
     decisions: Tracing | None = None,
+    find: Find | None = None,
     questions: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """The application of the administration listener; it has no routes for what it is made without.
 
-    ``questions``: further routes, such as those of :mod:`trio_router.http.rules`.
+    ``users`` and ``decisions`` are those of the default app; ``find`` knows what answers about others. ``questions``: further routes,
+    such as those of :mod:`trio_router.http.rules`.
     """
 
     async def health(_: Request) -> Response:
@@ -72,9 +74,9 @@ def admin_app(
     if metrics is not None:
         routes.append(_metrics_route(metrics.registry))
     if users is not None:
-        routes += user_routes(users)
+        routes += user_routes(lambda _: users)
     if decisions is not None:
-        routes += decision_routes(decisions, users)
+        routes += decision_routes(decisions, users, find)
     return Gate(application([*routes, *questions]), token)
 
 

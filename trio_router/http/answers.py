@@ -13,6 +13,8 @@ import msgspec
 from starlette.responses import Response
 
 TEXTS: Final = {
+    "app_exists": "there is such an app already",
+    "app_of_config": "the app stands in the config, and is changed there",
     "app_unknown": "there is no app with this name",
     "beyond_key": "the key cannot do what the token would say",
     "busy": "too many passwords are being hashed; try again",
@@ -22,6 +24,7 @@ TEXTS: Final = {
     "decision_unknown": "there is no decision with this id, or it is no longer kept",
     "forbidden_origin": "requests from web pages are not accepted here",
     "internal_error": "the router failed",
+    "invalid_app": "the app is not valid",
     "invalid_body": "the body is not valid",
     "invalid_config": "the configuration is refused; nothing has changed",
     "invalid_name": "the name is not valid",
@@ -46,6 +49,7 @@ TEXTS: Final = {
     "tls_required": "a key's secret is accepted over TLS alone",
     "token_expired": "the token has expired",
     "too_big": "the body is too big",
+    "too_many_apps": "there are as many apps as can be made",
     "too_many_headers": "there are too many headers",
     "too_many_revocations": "too many revocations are in force",
     "unauthorized": "valid credentials are required",

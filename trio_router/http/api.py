@@ -15,7 +15,8 @@ import attrs
 import trio
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
 
 from trio_router.clock import Clock
 from trio_router.errors import RemoteProtocolError
@@ -63,6 +64,20 @@ class ApiApp:
     records: RecordStore | None = None
 
 
+class _Table(BaseRoute):
+    """Routes by their exact path, at any time."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        route = self.routes.get(scope["path"])
+        return (Match.NONE, {}) if route is None else route.matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.routes[scope["path"]].handle(scope, receive, send)
+
+
 class Api:
     """The routes of all apps. ``origins`` gives the list of now."""
 
@@ -75,20 +90,30 @@ class Api:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._apps = [(app, Visitors(app.core.app, app.logins, app.revoked, clock)) for app in apps]
         self._settings = settings
         self._origins = origins
         self._clock = clock
         self._metrics = metrics
+        self._table = _Table()
+        for app in apps:
+            self.add(app)
+
+    def add(self, app: ApiApp) -> None:
+        """From now on, POST, OPTIONS and a GET that says what to do, on the paths of ``app``."""
+        visitors = Visitors(app.core.app, app.logins, app.revoked, self._clock)
+        routes = self._table.routes
+        routes[app.path] = Route(app.path, self._route(self._batch(app, visitors)), methods=METHODS)
+        if app.auth_path is not None:
+            routes[app.auth_path] = Route(app.auth_path, self._route(self._login(visitors)), methods=METHODS)
+
+    def remove(self, app: ApiApp) -> None:
+        """There is nothing on its paths any more."""
+        for path in (app.path, app.auth_path):
+            self._table.routes.pop(path or "", None)
 
     def routes(self) -> list[BaseRoute]:
-        """POST, OPTIONS and a GET that says what to do, on the paths of each app."""
-        found: list[BaseRoute] = []
-        for app, visitors in self._apps:
-            found.append(Route(app.path, self._route(self._batch(app, visitors)), methods=METHODS))
-            if app.auth_path is not None:
-                found.append(Route(app.auth_path, self._route(self._login(visitors)), methods=METHODS))
-        return found
+        """The routes of all apps, as one: apps come and go."""
+        return [self._table]
 
     def _route(self, serve: Serve) -> Serve:
         async def answer(request: Request) -> Response:

@@ -1,34 +1,38 @@
-"""The REST interface to apps and their keys: routes, bodies and answers; the work is ``auth.keys`` and ``auth.accounts``.
+"""The REST interface to apps and their keys: routes, bodies and answers; the work is ``auth.apps``, ``auth.keys`` and ``auth.accounts``.
 
-``GET /admin/apps``; ``GET|POST /admin/apps/{app}/keys``; ``GET|PATCH|DELETE /admin/apps/{app}/keys/{id}`` and ``POST
-.../{id}/rotate``; and the users of each app under ``/admin/apps/{app}/users``, as under ``/admin/users``. The rule that keeps
-it honest: a secret is in the answer to what made it, 201, and in no other (T62).
+``GET|POST /admin/apps``; ``GET|PATCH|DELETE /admin/apps/{app}``; ``GET|POST /admin/apps/{app}/keys``; ``GET|PATCH|DELETE
+/admin/apps/{app}/keys/{id}`` and ``POST .../{id}/rotate``; and the users of each app under ``/admin/apps/{app}/users``, as under
+``/admin/users``. The rule that keeps it honest: a secret is in the answer to what made it, 201, and in no other (T62).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
-import attrs
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from trio_router.auth.accounts import Accounts
 from trio_router.auth.keys import GRACE, Issued, Keys, public
 from trio_router.http import answers
 from trio_router.http.answers import HttpError
 from trio_router.http.routes import body
+from trio_router.http.sides import MadeApps, Sides, keys_of, users_of
 from trio_router.http.users import user_routes
 
 
-@attrs.frozen
-class AppSide:
-    """One app as administrators reach it. ``keys`` is None where nobody logs in by key, ``users`` without built-in users."""
+class NewApp(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /admin/apps``. ``path``: where its clients connect, by default ``/`` and the name."""
 
-    keys: Keys | None = None
-    users: Accounts | None = None
+    name: str
+    path: str | None = None
+
+
+class AppChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``PATCH /admin/apps/{app}``."""
+
+    disabled: bool
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,44 +56,79 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True):
     grace: float = GRACE
 
 
-def app_routes(apps: Mapping[str, AppSide]) -> list[BaseRoute]:
-    """The routes over ``apps``."""
-    api = _Apps(apps)
-    keys = "/admin/apps/{app}/keys"
-    one = f"{keys}/{{key_id}}"
-    routes: list[BaseRoute] = [
+def app_routes(sides: Sides, made: MadeApps) -> list[BaseRoute]:
+    """The routes over the apps that are served, and over those ``made`` at run time."""
+    api, keys = _Apps(sides, made), _Keys(sides)
+    app = "/admin/apps/{app}"
+    every, one = f"{app}/keys", f"{app}/keys/{{key_id}}"
+    return [
         Route("/admin/apps", api.page, methods=["GET"]),
-        Route(keys, api.list, methods=["GET"]),
-        Route(keys, api.create, methods=["POST"]),
-        Route(one, api.get, methods=["GET"]),
-        Route(one, api.change, methods=["PATCH"]),
-        Route(one, api.remove, methods=["DELETE"]),
-        Route(f"{one}/rotate", api.rotate, methods=["POST"]),
+        Route("/admin/apps", api.create, methods=["POST"]),
+        Route(app, api.get, methods=["GET"]),
+        Route(app, api.change, methods=["PATCH"]),
+        Route(app, api.remove, methods=["DELETE"]),
+        Route(every, keys.list, methods=["GET"]),
+        Route(every, keys.create, methods=["POST"]),
+        Route(one, keys.get, methods=["GET"]),
+        Route(one, keys.change, methods=["PATCH"]),
+        Route(one, keys.remove, methods=["DELETE"]),
+        Route(f"{one}/rotate", keys.rotate, methods=["POST"]),
+        *user_routes(lambda request: users_of(sides, request.path_params["app"]), f"{app}/users"),
     ]
-    for name, app in apps.items():
-        if app.users is not None:
-            routes += user_routes(app.users, f"/admin/apps/{name}/users")
-    return routes
 
 
 class _Apps:
-    def __init__(self, apps: Mapping[str, AppSide]) -> None:
-        self._apps = apps
-
-    def _keys(self, request: Request) -> Keys:
-        app = self._apps.get(request.path_params["app"])
-        if app is None:
-            raise HttpError(404, "app_unknown")
-        if app.keys is None:
-            raise HttpError(409, "no_keys")
-        return app.keys
+    def __init__(self, sides: Sides, made: MadeApps) -> None:
+        self._sides = sides
+        self._made = made
 
     async def page(self, _: Request) -> Response:
-        found = [
-            {"app": name, "keys": app.keys is not None, "users": app.users is not None}
-            for name, app in self._apps.items()
-        ]
-        return answers.json({"apps": found})
+        return answers.json({"apps": list((await self._all()).values())})
+
+    async def get(self, request: Request) -> Response:
+        return await self._one(request.path_params["app"])
+
+    async def create(self, request: Request) -> Response:
+        new = await body(request, NewApp)
+        await self._made.create(new.name, new.path)
+        return await self._one(new.name, 201)
+
+    async def change(self, request: Request) -> Response:
+        change = await body(request, AppChange)
+        await self._made.switch(request.path_params["app"], disabled=change.disabled)
+        return await self._one(request.path_params["app"])
+
+    async def remove(self, request: Request) -> Response:
+        await self._made.remove(request.path_params["app"])
+        return Response(status_code=204)
+
+    async def _one(self, name: str, status: int = 200) -> Response:
+        found = (await self._all()).get(name)
+        if found is None:
+            raise HttpError(404, "app_unknown")
+        return answers.json(found, status)
+
+    async def _all(self) -> dict[str, dict[str, Any]]:
+        """What is served, and what is not because it is disabled or cannot be."""
+        made = {app.name: app for app in await self._made.list()}
+        found = {}
+        for name in self._sides.names():
+            side = self._sides.find(name)
+            if side is not None:
+                kinds = {"keys": side.keys is not None, "users": side.users is not None}
+                found[name] = {"app": name, "path": side.path, **kinds, "made": name in made, "served": True}
+        for name, app in made.items():
+            idle = {"keys": False, "users": False, "made": True, "served": False}
+            found.setdefault(name, {"app": name, "path": app.path, **idle})
+        return {name: {**each, "disabled": name in made and made[name].disabled} for name, each in found.items()}
+
+
+class _Keys:
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+
+    def _keys(self, request: Request) -> Keys:
+        return keys_of(self._sides, request.path_params["app"])
 
     async def list(self, request: Request) -> Response:
         return answers.json({"keys": [public(key) for key in await self._keys(request).list()]})

@@ -7,6 +7,7 @@ take a moment with many rules, is made in a thread and one at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -61,15 +62,26 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     user: str
     action: str | SectionAction
     name: str
+    app: str | msgspec.UnsetType = msgspec.UNSET
     user_data: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     data: Any = msgspec.UNSET
     strategy: str = ""
     remote_address: str = ""
 
 
-def decision_routes(tracing: Tracing, accounts: Accounts | None) -> list[BaseRoute]:
-    """The routes over ``tracing``; ``accounts`` are the built-in users, if the router has any."""
-    api = _Decisions(tracing, accounts)
+Find = Callable[[str], tuple[Tracing, Accounts | None]]
+"""What answers about the app of this name, and its built-in users, if it has any. May raise ``HttpError``."""
+
+
+def decision_routes(tracing: Tracing, accounts: Accounts | None, find: Find | None = None) -> list[BaseRoute]:
+    """The routes over ``tracing`` and its ``accounts``, those of the default app; ``find`` knows other apps too."""
+
+    def only(name: str) -> tuple[Tracing, Accounts | None]:
+        if name != tracing.app:
+            raise HttpError(404, "app_unknown")
+        return tracing, accounts
+
+    api = _Decisions(tracing, find or only)
     return [
         Route("/admin/explain", api.explain, methods=["POST"]),
         Route("/admin/decisions", api.page, methods=["GET"]),
@@ -78,27 +90,28 @@ def decision_routes(tracing: Tracing, accounts: Accounts | None) -> list[BaseRou
 
 
 class _Decisions:
-    def __init__(self, tracing: Tracing, accounts: Accounts | None) -> None:
+    def __init__(self, tracing: Tracing, find: Find) -> None:
         self._tracing = tracing
-        self._accounts = accounts
+        self._find = find
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     async def explain(self, request: Request) -> Response:
         question = await body(request, Question)
         action = _action(question.action)
+        tracing, accounts = self._find(self._tracing.app if question.app is msgspec.UNSET else question.app)
         try:
-            user = User(question.user, await self._user_data(question), question.user != OPEN_USER_ID)
+            user = User(question.user, await _user_data(question, accounts), question.user != OPEN_USER_ID)
         except InvalidName as error:
             raise HttpError(400, "invalid_body", f"user: {error}") from None
         who = Identity(
-            self._tracing.app,
+            tracing.app,
             session_id="",
             user=user,
             strategy=question.strategy,
             remote_address=question.remote_address,
         )
         data = ABSENT if question.data is msgspec.UNSET else Payload(question.data)
-        return answers.json(await self._in_thread(self._tracing.explain, who, action, question.name, data))
+        return answers.json(await self._in_thread(tracing.explain, who, action, question.name, data))
 
     async def page(self, request: Request) -> Response:
         query = request.query_params
@@ -122,16 +135,17 @@ class _Decisions:
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
         return await trio.to_thread.run_sync(function, *arguments, limiter=self._one_at_a_time)
 
-    async def _user_data(self, question: Question) -> dict[str, Any] | None:
-        if not isinstance(question.user_data, msgspec.UnsetType):
-            return question.user_data
-        if self._accounts is None:
-            return None
-        try:
-            found = await self._accounts.get(question.user)
-        except AccountError:
-            return None
-        return None if found.data is None else dict(found.data)
+
+async def _user_data(question: Question, accounts: Accounts | None) -> dict[str, Any] | None:
+    if not isinstance(question.user_data, msgspec.UnsetType):
+        return question.user_data
+    if accounts is None:
+        return None
+    try:
+        found = await accounts.get(question.user)
+    except AccountError:
+        return None
+    return None if found.data is None else dict(found.data)
 
 
 def _action(given: str | SectionAction) -> Action:

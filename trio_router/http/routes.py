@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from trio_router.auth.accounts import AccountError
+from trio_router.auth.apps import AppRefused
 from trio_router.auth.keys import KeyRefused
 from trio_router.errors import ProblemsError, RemoteProtocolError, StorageUnavailable
 from trio_router.http import answers
@@ -39,6 +40,14 @@ _KEYS: Final = {
     "too_many": (409, "too_many_keys"),
 }
 
+_APPS: Final = {
+    "invalid": (422, "invalid_app"),
+    "exists": (409, "app_exists"),
+    "unknown": (404, "app_unknown"),
+    "too_many": (409, "too_many_apps"),
+    "of_config": (409, "app_of_config"),
+}
+
 
 def application(routes: Sequence[BaseRoute]) -> Starlette:
     """An application of ``routes`` alone: no redirects to other spellings of a path, no pages of the framework."""
@@ -49,6 +58,7 @@ def application(routes: Sequence[BaseRoute]) -> Starlette:
             HttpError: _http_error,
             AccountError: _account,
             KeyRefused: _key,
+            AppRefused: _app,
             ProblemsError: _problems,
             StorageUnavailable: _storage,
             Exception: _unexpected,
@@ -106,6 +116,12 @@ async def _key(_: Request, error: Exception) -> Response:
     assert isinstance(error, KeyRefused)  # noqa: S101 - registered for this class
     status, code = _KEYS[error.slug]
     return answers.failure(status, code, str(error) if error.slug == "invalid" else "")
+
+
+async def _app(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AppRefused)  # noqa: S101 - registered for this class
+    status, code = _APPS[error.slug]
+    return answers.failure(status, code, str(error) if error.slug in {"invalid", "exists"} else "")
 
 
 async def _storage(_: Request, __: Exception) -> Response:

@@ -1,6 +1,6 @@
 """Questions about rules and live sessions: what would other rules end, and who may do something.
 
-``POST /admin/rules/diff`` with ``{"rules": text}``, and ``GET /admin/who?action=&name=``. Behind the same gate as all of
+``POST /admin/rules/diff`` with ``{"rules": text}``, and ``GET /admin/who?action=&name=``, each about the app ``app``. Behind the same gate as all of
 administration. The rule that keeps it honest: asking changes nothing, records nothing and counts nothing; rules are compiled in
 a thread, and sessions are gone through a few at a time, so that nobody's messages wait for the answer.
 """
@@ -20,12 +20,12 @@ from trio_router.errors import RuleError
 from trio_router.http import answers
 from trio_router.http.answers import HttpError
 from trio_router.http.routes import body
+from trio_router.http.sides import DEFAULT_APP, Sides, side_of
 from trio_router.names import InvalidName
 from trio_router.permissions.decision import Action
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.reverse import Judgement, Known, Reverse
 from trio_router.permissions.ruleset import CompiledRules
-from trio_router.routing.core import Core
 from trio_router.routing.standing import Loss, Reconsideration
 
 MAX_LISTED: Final = 10_000
@@ -41,11 +41,12 @@ class NewRules(msgspec.Struct, forbid_unknown_fields=True):
 
     rules: str
     source: str = "rules"
+    app: str = DEFAULT_APP
 
 
-def rule_routes(core: Core, clock: Clock) -> list[BaseRoute]:
-    """The routes over the sessions of ``core``."""
-    api = _Rules(core, clock)
+def rule_routes(sides: Sides, clock: Clock) -> list[BaseRoute]:
+    """The routes over the sessions of each app."""
+    api = _Rules(sides, clock)
     return [
         Route("/admin/rules/diff", api.diff, methods=["POST"]),
         Route("/admin/who", api.who, methods=["GET"]),
@@ -53,19 +54,20 @@ def rule_routes(core: Core, clock: Clock) -> list[BaseRoute]:
 
 
 class _Rules:
-    def __init__(self, core: Core, clock: Clock) -> None:
-        self._core = core
+    def __init__(self, sides: Sides, clock: Clock) -> None:
+        self._sides = sides
         self._clock = clock
         self._one_at_a_time = trio.Lock()
 
     async def diff(self, request: Request) -> Response:
         new = await body(request, NewRules)
+        core = side_of(self._sides, new.app).core
         async with self._one_at_a_time:
             try:
                 rules = await trio.to_thread.run_sync(lambda: load_rules(new.rules, new.source, clock=self._clock))
             except RuleError as error:
                 raise HttpError(422, "invalid_rules", [str(problem) for problem in error.problems]) from None
-            sessions = tuple(self._core.sessions.values())
+            sessions = tuple(core.sessions.values())
             # Apart from the core, which knows nothing of it: rights that come and go meanwhile make no difference.
             preview = Reconsideration(rules, sessions)
             while preview.advance(_AT_ONCE):
@@ -83,13 +85,16 @@ class _Rules:
     async def who(self, request: Request) -> Response:
         given = request.query_params
         action = _ACTIONS.get(given.get("action", ""))
-        if set(given) != _QUERY or action is None:
-            raise HttpError(400, "invalid_query", f"expected name, and action: one of {', '.join(_ACTIONS)}")
-        rules = self._core.door.rules
+        if set(given) - {"app"} != _QUERY or action is None:
+            raise HttpError(
+                400, "invalid_query", f"expected name, perhaps app, and action: one of {', '.join(_ACTIONS)}"
+            )
+        core = side_of(self._sides, given.get("app", DEFAULT_APP)).core
+        rules = core.door.rules
         if not isinstance(rules, CompiledRules):
             raise HttpError(404, "not_found")
         reverse = Reverse(rules)
-        sessions = tuple(self._core.sessions.values())
+        sessions = tuple(core.sessions.values())
         found: list[dict[str, Any]] = []
         total = 0
         for number, session in enumerate(sessions):

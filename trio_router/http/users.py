@@ -7,6 +7,7 @@ through to the store, and what goes out is ``accounts.public``: never a hash (T6
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -48,9 +49,12 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
     password: str
 
 
-def user_routes(accounts: Accounts, base: str = "/admin/users") -> list[BaseRoute]:
-    """The routes over ``accounts``, below ``base``."""
-    api = _Users(accounts)
+Find = Callable[[Request], Accounts]
+
+
+def user_routes(find: Find, base: str = "/admin/users") -> list[BaseRoute]:
+    """The routes below ``base``, over the users that ``find`` names for a request; it may raise ``HttpError``."""
+    api = _Users(find)
     one = f"{base}/{{user_id}}"
     return [
         Route(base, api.page, methods=["GET"]),
@@ -63,8 +67,8 @@ def user_routes(accounts: Accounts, base: str = "/admin/users") -> list[BaseRout
 
 
 class _Users:
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, find: Find) -> None:
+        self._accounts = find
 
     async def page(self, request: Request) -> Response:
         if set(request.query_params) - _QUERY:
@@ -72,34 +76,34 @@ class _Users:
         limit = request.query_params.get("limit", "100")
         if not (limit.isascii() and limit.isdecimal() and len(limit) <= 6):
             raise HttpError(400, "invalid_query", "limit: expected a whole number")
-        users = await self._accounts.list(after=request.query_params.get("after", ""), limit=int(limit))
+        users = await self._accounts(request).list(after=request.query_params.get("after", ""), limit=int(limit))
         more = users[-1].id if len(users) == int(limit) else None
         return answers.json({"users": [public(user) for user in users], "next": more})
 
     async def add(self, request: Request) -> Response:
         new = await body(request, NewUser)
         password = None if new.password is None else Secret(new.password)
-        user = await self._accounts.add(
+        user = await self._accounts(request).add(
             new.id, password, data=new.data, client_data=new.client_data, disabled=new.disabled
         )
         return _one(user, 201)
 
     async def get(self, request: Request) -> Response:
-        return _one(await self._accounts.get(request.path_params["user_id"]))
+        return _one(await self._accounts(request).get(request.path_params["user_id"]))
 
     async def change(self, request: Request) -> Response:
         user_id = request.path_params["user_id"]
         change = await body(request, UserChange)
         given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
-        return _one(await self._accounts.change(user_id, **given))
+        return _one(await self._accounts(request).change(user_id, **given))
 
     async def remove(self, request: Request) -> Response:
-        await self._accounts.remove(request.path_params["user_id"])
+        await self._accounts(request).remove(request.path_params["user_id"])
         return Response(status_code=204)
 
     async def set_password(self, request: Request) -> Response:
         new = await body(request, NewPassword)
-        await self._accounts.set_password(request.path_params["user_id"], Secret(new.password))
+        await self._accounts(request).set_password(request.path_params["user_id"], Secret(new.password))
         return Response(status_code=204)
 
 

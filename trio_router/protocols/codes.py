@@ -135,6 +135,7 @@ LOGIN_TIMEOUT: Final = _close(4500, "login_timeout", "no login in time", Advice.
 LOGIN_ATTEMPTS: Final = _close(4501, "login_attempts", "too many login attempts", Advice.STOP)
 INVALID_MESSAGES: Final = _close(4502, "invalid_messages", "too many invalid messages", Advice.STOP)
 REVOKED_FOR_GOOD: Final = _close(4503, "revoked_for_good", "the login was revoked for good", Advice.STOP)
+APP_CLOSED: Final = _close(4504, "app_closed", "the app is not served any more", Advice.STOP)
 
 CLOSES: Final = _closes
 

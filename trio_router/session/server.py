@@ -101,6 +101,7 @@ class SessionServer:
         self._open: dict[str, Ending] = {}
         self._waiting = 0  # sessions in quarantine
         self._draining = False
+        self._dismissed = False
         self._empty = trio.Event()
         self._empty.set()
 
@@ -160,6 +161,8 @@ class SessionServer:
                 seat.link.on_slow = partial(ending.end, codes.SLOW)
                 if self._draining:
                     self._end_softly(ending)
+                if self._dismissed:
+                    ending.end(codes.APP_CLOSED)
                 identity = await self._quarantine(conversation)
                 await self._connected(conversation, identity)
         except SessionEnd as end:
@@ -224,6 +227,12 @@ class SessionServer:
             ending.end(codes.RESTART)
         with trio.move_on_after(CUT_TIMEOUT):
             await self._empty.wait()
+
+    def dismiss(self) -> None:
+        """End every session now, and each that comes, for good: the app is not served any more."""
+        self._dismissed = True
+        for ending in tuple(self._open.values()):
+            ending.end(codes.APP_CLOSED)
 
     def _end_softly(self, ending: Ending) -> None:
         ending.end(codes.RESTART, retry_after=self._retry_after(codes.RESTART))

@@ -82,9 +82,6 @@ class KeyStore(Protocol):
     async def remove(self, app: str, key_id: str) -> None:
         """Forget the key. Raises ``KeyUnknown``."""
 
-    async def clear(self, app: str) -> None:
-        """Forget all keys of the app."""
-
     async def list(self, app: str) -> list[KeyRecord]:
         """All keys of the app, in order of id."""
 

@@ -8,12 +8,14 @@ from typing import Final
 from trio_router.errors import ConfigError, Problem
 from trio_router.secret import Secret
 from trio_router.storage import engine
+from trio_router.storage.apps import AppStore, Clear, MemoryAppStore
 from trio_router.storage.keys import KeyStore
 from trio_router.storage.memory import MemoryUserStore
 from trio_router.storage.memorykeys import MemoryKeyStore, MemoryRevocationStore
 from trio_router.storage.revocations import RevocationStore
 from trio_router.storage.sealing import Sealer
 from trio_router.storage.sql import SqlUserStore
+from trio_router.storage.sqlapps import SqlAppStore
 from trio_router.storage.sqlkeys import SqlKeyStore
 from trio_router.storage.sqlrevocations import SqlRevocationStore
 from trio_router.storage.users import UserStore
@@ -51,6 +53,18 @@ def open_key_store(url: Secret, base: Path, encryption_key: Secret | None) -> Ke
     database = engine.parse(url, base)
     engine.check_files(database)
     return SqlKeyStore(database, Sealer(encryption_key), threads=FEW_THREADS)
+
+
+def open_app_store(url: Secret, base: Path, clear: Clear = lambda _: None) -> AppStore:
+    """The store of apps made at run time that ``url`` names, as in :func:`open_user_store`. Raises ``ConfigError``.
+
+    ``clear`` forgets what other stores in memory have of an app; databases need none.
+    """
+    if url.reveal() == MEMORY:
+        return MemoryAppStore(clear)
+    database = engine.parse(url, base)
+    engine.check_files(database)
+    return SqlAppStore(database, threads=FEW_THREADS)
 
 
 def open_revocation_store(url: Secret, base: Path) -> RevocationStore:

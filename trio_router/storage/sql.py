@@ -79,10 +79,6 @@ class SqlUserStore(SqlStore):
         if not could_exist(user_id) or not await self._write(lambda connection: connection.execute(statement).rowcount):
             raise UserUnknown(user_id)
 
-    async def clear(self, app: str) -> None:
-        statement = sa.delete(users).where(users.c.app == app)
-        await self._write(lambda connection: connection.execute(statement).rowcount)
-
     async def list(self, app: str, *, after: str = "", limit: int = 100) -> list[UserRecord]:
         if after:
             check_user_id(after)

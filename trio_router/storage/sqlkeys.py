@@ -81,13 +81,9 @@ class SqlKeyStore(SqlStore):
 
     async def remove(self, app: str, key_id: str) -> None:
         await self._ensure()
-        if not could_be_key(app, key_id) or not await self._delete(*_row(app, key_id)):
+        found = could_be_key(app, key_id)
+        if not found or not await self._delete(*_row(app, key_id)):
             raise KeyUnknown(f"{app}.{key_id}")
-
-    async def clear(self, app: str) -> None:
-        await self._ensure()
-        if could_be_key(app, "any"):
-            await self._delete(keys.c.app == app)
 
     async def serial(self) -> int:
         return await self._read(lambda connection: serial_of(connection, keys))

@@ -95,9 +95,6 @@ class UserStore(Protocol):
     async def remove(self, app: str, user_id: str) -> None:
         """Forget the user. Raises ``UserUnknown``."""
 
-    async def clear(self, app: str) -> None:
-        """Forget all users of the app."""
-
     async def list(self, app: str, *, after: str = "", limit: int = 100) -> list[UserRecord]:
         """Users in order of id (by code point), from the first id greater than ``after``."""
 

@@ -77,10 +77,6 @@ async def test_rotation_disabling_and_removal_reach_it_at_once() -> None:
     assert keys.secrets("shop", "k1") == (FIRST,)
     await keys.remove("shop", "k1")
     assert keys.secrets("shop", "k1") == ()
-    await keys.add(KEY)
-    await keys.get("shop", "k1")
-    await keys.clear("shop")
-    assert keys.secrets("shop", "k1") == ()
 
 
 async def test_what_was_looked_at_lately_is_repeated_and_nothing_else() -> None:

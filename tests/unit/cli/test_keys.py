@@ -93,7 +93,10 @@ def test_without_an_encryption_key_no_key_is_made(folder: Path) -> None:
 
 
 def test_the_apps_are_listed(folder: Path) -> None:
-    assert run(folder, "apps", "list").output.splitlines()[1:] == ["default  /      users", "shop     /shop  key"]
+    assert run(folder, "apps", "list").output.splitlines()[1:] == [
+        "default  /      users  in the config",
+        "shop     /shop  key    in the config",
+    ]
     lines = [json.loads(line) for line in run(folder, "apps", "list", "--json").output.splitlines()]
     assert [(line["app"], line["path"], line["login"]) for line in lines] == [
         ("default", "/", ["users"]),

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from tests.integration.conftest import Site, Start, start
 from tests.unit.http import wire
 from tests.unit.http.test_admin import BEARER, TOKEN, Router
+from trio_router import administration
 from trio_router import app as composition
 from trio_router.http.admin import admin_app
 from trio_router.http.openapi.admin import admin
@@ -65,7 +66,8 @@ def described(made: Any) -> set[tuple[str, str]]:
 def routed(app: Any) -> set[tuple[str, str]]:
     """The methods and paths of an application; what stands behind the path of an app stands for every app."""
     found = set()
-    for route in getattr(app, "_app", app).routes:
+    together = [getattr(route, "routes", [route]) for route in getattr(app, "_app", app).routes]
+    for route in [route for routes in together for route in (routes.values() if isinstance(routes, dict) else routes)]:
         assert isinstance(route, Route)
         path = re.sub(r"^/admin/apps/(default|shop)/", "/admin/apps/{app}/", route.path.replace(":path}", "}"))
         found |= {(method, path.removeprefix("/shop")) for method in (route.methods or set()) - {"HEAD"}}
@@ -82,8 +84,8 @@ async def test_they_describe_every_route_and_no_other(start: Start, monkeypatch:
 
         return keep
 
-    for name in ("public_app", "admin_app"):
-        monkeypatch.setattr(composition, name, kept(name, getattr(composition, name)))
+    for module, name in ((composition, "public_app"), (administration, "admin_app")):
+        monkeypatch.setattr(module, name, kept(name, getattr(module, name)))
     async with start(EVERYTHING, users=()) as site:
         assert isinstance(site, Site)
         served = (

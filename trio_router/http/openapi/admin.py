@@ -49,6 +49,15 @@ _KEY: Final[Json] = an_object(
     secrets={"type": "integer", "description": "How many are live: two for a while after a rotation."},
     expires_old=optional(NUMBER),
 )
+_APP: Final[Json] = an_object(
+    app=STRING,
+    path={"type": "string", "description": "Where its clients connect."},
+    keys={"type": "boolean", "description": "Whether one can log in by an app key."},
+    users={"type": "boolean", "description": "Whether it has built-in users."},
+    made={"type": "boolean", "description": "Whether it was made at run time, and does not stand in the config."},
+    served=BOOLEAN,
+    disabled=BOOLEAN,
+)
 _ISSUED: Final[Json] = {
     **_KEY,
     "required": [*_KEY["required"], "secret"],
@@ -68,12 +77,12 @@ _DECISION: Final[Json] = an_object(
     rules=STRING,
 )
 _REVOCATION: Final[Json] = an_object(
-    {"for_good": BOOLEAN},
     app=STRING,
     kind={"type": "string", "enum": list(get_args(Kind))},
     value=STRING,
     at=NUMBER,
     until=NUMBER,
+    for_good=BOOLEAN,
 )
 
 
@@ -179,7 +188,7 @@ OPERATIONS: Final = (
         "/admin/explain",
         "What would be decided, and why",
         {200: an_object(allowed=BOOLEAN, reason=STRING)},
-        (*_GATE, 400, 503),
+        (*_GATE, 400, 404, 503),
         Body(decisions.Question, {"user": "egon", "action": "event.publish", "name": "news/today"}),
     ),
     Operation(
@@ -210,7 +219,7 @@ OPERATIONS: Final = (
         "/admin/rules/diff",
         "What other rules would end",
         {200: an_object(rules_version=STRING, sessions=COUNT, ends=a_list(OBJECT), total=COUNT)},
-        (*_GATE, 400, 422),
+        (*_GATE, 400, 404, 422),
         Body(rules.NewRules, {"rules": 'event: {"*": {subscribe: true}}'}),
     ),
     Operation(
@@ -219,7 +228,7 @@ OPERATIONS: Final = (
         "Which sessions may do something",
         {200: an_object(rules_version=STRING, sessions=COUNT, who=a_list(OBJECT), total=COUNT)},
         (*_GATE, 400, 404),
-        query={"action": ACTION, "name": NAME},
+        query={"action": ACTION, "name": NAME, "app": APP_NAME},
         required=("action", "name"),
     ),
     Operation(
@@ -234,7 +243,7 @@ OPERATIONS: Final = (
         "POST",
         "/admin/revocations",
         "Revoke a token, a session, a user, a key or everything before an instant",
-        {200: an_object({"rights": COUNT}, ended=COUNT)},
+        {200: an_object(ended=COUNT, rights=COUNT)},
         (*_GATE, 400, 422, 503, 507),
         Body(revocations.NewRevocation, {"kind": "user", "value": "John"}),
         description="When it answers 200, nothing is routed to the sessions that it ended.",
@@ -243,8 +252,33 @@ OPERATIONS: Final = (
         "GET",
         "/admin/apps",
         "The apps, and what they have",
-        {200: an_object(apps=a_list(an_object(app=STRING, keys=BOOLEAN, users=BOOLEAN)))},
-        _GATE,
+        {200: an_object(apps=a_list(_APP))},
+        (*_GATE, 503),
+    ),
+    Operation(
+        "POST",
+        "/admin/apps",
+        "Make an app, which is served when the answer comes",
+        {201: _APP},
+        (*_GATE, 400, 409, 422, 503),
+        Body(apps.NewApp, {"name": "shop"}),
+        description="Rules and logins are those of `new_apps` in the config.",
+    ),
+    Operation("GET", "/admin/apps/{app}", "One app", {200: _APP}, (*_GATE, 404, 503)),
+    Operation(
+        "PATCH",
+        "/admin/apps/{app}",
+        "Serve an app that was made here no more, and end its sessions; or serve it again",
+        {200: _APP},
+        (*_GATE, 400, 404, 409, 503),
+        Body(apps.AppChange, {"disabled": True}),
+    ),
+    Operation(
+        "DELETE",
+        "/admin/apps/{app}",
+        "Remove an app that was made here with its users and keys, and end its sessions",
+        {204: None},
+        (*_GATE, 404, 409, 503),
     ),
     Operation(
         "GET",
