@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -99,6 +98,10 @@ async def router_process(
                     await process.wait()
 
 
+class ServiceFailed(Exception):
+    """The service did not start; the text says why, or is what it wrote."""
+
+
 @attrs.define(eq=False)
 class ServiceProcess:
     """A running service: a program of its own that listens on ``port`` of loopback."""
@@ -116,25 +119,28 @@ class ServiceProcess:
 async def service_process(script: Path | str, environ: Mapping[str, str]) -> AsyncIterator[ServiceProcess]:
     """A Python program that serves on the port ``environ["PORT"]``, from its first answer to the block's end.
 
-    ``environ`` is added to this process's environment. What the program writes is read and dropped.
+    ``environ`` is added to this process's environment. What the program writes is read and not shown.
 
     Raises:
+        ServiceFailed: somebody else has the port, or the program ended.
         trio.TooSlowError: nothing answered on that port within ``START_TIMEOUT`` seconds.
     """
     port = int(environ["PORT"])
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise ServiceFailed(f"port {port}: {os.strerror(error.errno or 0)}") from None
+    output = bytearray()
     async with trio.open_nursery() as nursery:
-        run = partial(
-            trio.run_process,
-            [sys.executable, str(script)],
-            env={**os.environ, **environ},
-            check=False,
-            capture_stdout=True,
-            capture_stderr=True,
-        )
-        process: trio.Process = await nursery.start(run)
+        process: trio.Process = await nursery.start(_run, [sys.executable, str(script)], {**os.environ, **environ})
+        silent = trio.Event()
+        nursery.start_soon(_keep, process, output, silent)
         try:
             with trio.fail_after(START_TIMEOUT):
-                await _answers(port)
+                await _answers(port, process)
+            if process.returncode is not None:
+                await silent.wait()
+                raise ServiceFailed(output.decode(errors="replace") or f"it ended with status {process.returncode}")
             yield ServiceProcess(port, process)
         finally:
             process.kill()
@@ -147,9 +153,9 @@ def free_port() -> int:
         return port
 
 
-async def _answers(port: int) -> None:
-    """Returns as soon as somebody listens on ``port``."""
-    while True:
+async def _answers(port: int, process: trio.Process) -> None:
+    """Returns as soon as somebody listens on ``port``, or the process has ended."""
+    while process.returncode is None:
         try:
             await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
         except OSError:
@@ -168,6 +174,14 @@ async def _run(command: list[str], environ: dict[str, str], *, task_status: trio
         check=False,
         task_status=task_status,
     )
+
+
+async def _keep(process: trio.Process, output: bytearray, silent: trio.Event) -> None:
+    """Reads all it writes, so that it never waits for a reader."""
+    if process.stdout is not None:
+        async for chunk in process.stdout:
+            output += chunk
+    silent.set()
 
 
 async def _collect(
