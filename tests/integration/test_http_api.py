@@ -512,10 +512,12 @@ async def test_no_credential_gets_into_the_log_or_an_answer(api: Any, capfd: pyt
             await http.post("/api/auth", {"password": ["canary-4"]}),
             await http.post("/api", {"token": ["canary-5"], "body": [GOOD]}),
             await http.post("/api", b'{"token": "canary-6"'),
+            await http.post("/api", {"token": "canary-7" * 3_000, "body": [GOOD]}),
         ]
     output = capfd.readouterr()
     everything = "".join(found.text + repr(found.headers) for found in seen) + output.out + output.err
     assert "canary" not in everything
+    assert "http_api_refused" in everything  # the last one, which no login chain has seen
 
 
 # ---- pages ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from trio_router import log
 from trio_router.clock import Clock
 from trio_router.errors import RemoteProtocolError
 from trio_router.http import answers, batch, cors
@@ -39,6 +40,11 @@ END: Final = b"\r\n\r\n"
 NOT_A_GET: Final = "Reading records via HTTP GET is not yet implemented, please use a POST request instead."
 DENIED: Final = "Unsuccessful authentication attempt."
 AUTH_DENIED: Final = "Invalid authentication data."
+
+NOTED: Final = frozenset({413, 429, 503})
+"""Statuses that are logged here; the login chain logs what it denies."""
+
+_log = log.get("http_api")
 
 Serve = Callable[[Request], Awaitable[Response]]
 
@@ -119,6 +125,7 @@ class Api:
         async def answer(request: Request) -> Response:
             origins = self._origins()
             if not cors.permits(origins, request):
+                _note(request, 403)
                 return plain(Rejected(403, "This origin may not use the HTTP API."))
             if request.method == "OPTIONS":
                 return cors.mark(origins, request, cors.preflight())
@@ -127,6 +134,8 @@ class Api:
                     raise Rejected(400, NOT_A_GET)
                 response = await serve(request)
             except Rejected as rejected:
+                if rejected.status in NOTED:
+                    _note(request, rejected.status)
                 response = plain(rejected)
             except Unreadable as error:
                 response = plain(Rejected(400, str(error)))
@@ -172,6 +181,12 @@ class Api:
         if expires is None:
             return float("inf")
         return max(0.0, expires - self._clock.wall()) + app.logins.limits.expiry_grace
+
+
+def _note(request: Request, status: int) -> None:
+    _log.info(
+        "http_api_refused", status=status, remote=request.client.host if request.client else "", path=request.url.path
+    )
 
 
 def plain(rejected: Rejected) -> Response:
