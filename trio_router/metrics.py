@@ -55,10 +55,13 @@ class Metrics:
             "trio_router_rejected_calls", "Calls that a provider gave back for another one.", registry=self.registry
         )
         self.listen_answers = Counter(
-            "trio_router_listen_answers", "Answers of listeners asked to provide.", ["answer"], registry=self.registry
+            "trio_router_listen_answers",
+            "Answers of sessions asked to provide a channel.",
+            ["answer"],
+            registry=self.registry,
         )  # answer: accepted, rejected, timeout, withdrawn (the question was taken back)
         self.provided_channels = Gauge(
-            "trio_router_provided_channels", "Channels that a listener provides.", registry=self.registry
+            "trio_router_provided_channels", "Channels that have a provider.", registry=self.registry
         )
         self.webhook_seconds = Histogram(
             "trio_router_webhook_seconds", "Time of one request to a login webhook.", registry=self.registry

@@ -2,7 +2,7 @@
 
 Each channel runs the handler in a task of its own, in a nursery that belongs to the ``listen`` block: it is cancelled when nobody
 has the channel subscribed any more, when the connection is lost (the router then asks again) and when the block ends.
-A handler that fails hands its channel back, so that another listener may provide it.
+A handler that fails hands its channel back, so that another provider may be found.
 
 The rule that keeps it honest: every question is answered at once, and what runs is what the router believes to run.
 """

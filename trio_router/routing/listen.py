@@ -7,7 +7,7 @@ when it goes itself, the others are asked. A wildcard subscription names no chan
 Whoever is asked learns a name, so each question is decided by the door for the pattern and for that name (T22); so is the
 acceptance. Nobody is asked about a name that the rules keep from them, and nothing says that there is one.
 
-The rule that keeps it honest: a channel is either provided, or one listener is asked, or it is idle; an answer counts only
+The rule that keeps it honest: a channel is either provided, or one session is asked, or it is idle; an answer counts only
 from the one that is asked, while it is. Work that grows with the number of channels is done in slices, and a session has a bounded
 number of open questions, so that one that listens to everything delays nobody and is not flooded.
 """
@@ -46,7 +46,7 @@ QUESTIONS: Final = 500
 class ListenOptions:
     """How providers are looked for. Times are seconds.
 
-    ``response_timeout``: for one listener to answer. ``shuffle_providers``: ask in random order; else in the order in which the
+    ``response_timeout``: for one session to answer. ``shuffle_providers``: ask in random order; else in the order in which the
     patterns, and for one pattern the sessions, came. A channel nobody took is tried again every ``rematch_interval``,
     unless it was tried less than ``match_cooldown`` ago.
     """
@@ -182,7 +182,7 @@ class Listens:
         """The rules have changed: who was passed over may be asked now."""
         self._slices.do(self._reopen([search for search in self._searches.values() if search.provider is None]))
 
-    # ---- subscribers and listeners come and go ----------------------------------------------------------------
+    # ---- subscribers and those who listen come and go ----------------------------------------------------------------
 
     def opened(self, channel: str) -> None:
         """``channel`` has its first subscriber."""

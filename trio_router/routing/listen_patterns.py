@@ -1,4 +1,4 @@
-"""What a listener's pattern means: a regular expression in JavaScript's notation, found anywhere in a channel's name.
+"""What a pattern to listen with means: a regular expression in JavaScript's notation, found anywhere in a channel's name.
 
 The dialect is that of the rules (:mod:`trio_router.permissions.regexes`): a subset without look-around and back-references, whose
 searches take time in proportion to the text (T30). It knows no session and no rule.
