@@ -6,9 +6,9 @@ answer counts only from the session that was chosen (T55); no client looks into 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,9 +19,10 @@ from trio_router.protocols import codes
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import RpcAction, Topic
 from trio_router.protocols.messages import Publisher
+from trio_router.routing.session import Session
 from trio_router.session.deepstream.replies import call_failure
 from trio_router.session.deepstream.tokens import Answer, Tokens
-from trio_router.session.deepstream.voice import Voice, Work
+from trio_router.session.deepstream.voice import Actions, Voice, Work
 from trio_router.session.deepstream.wire import text_of
 
 _encode = msgspec.json.Encoder().encode
@@ -35,15 +36,6 @@ class Calls:
         self._core = voice.core
         self._tokens = tokens
         self._procedures: dict[str, str] = {}  # of the calls it has made, by its own correlation id
-        self.actions: Mapping[int, tuple[str, Callable[[Packet], Work | None]]] = {
-            RpcAction.REQUEST: ("call", self._request),
-            RpcAction.ACCEPT: ("accept", partial(self._answer, self._accept)),
-            RpcAction.RESPONSE: ("result", partial(self._answer, self._response)),
-            RpcAction.REJECT: ("reject", partial(self._answer, self._reject)),
-            RpcAction.REQUEST_ERROR: ("error", partial(self._answer, self._request_error)),
-            RpcAction.PROVIDE: ("provide", self._provide),
-            RpcAction.UNPROVIDE: ("unprovide", self._unprovide),
-        }
 
     # ---- providing --------------------------------------------------------------------------------------------
 
@@ -120,7 +112,7 @@ class Calls:
 
     # ---- answering --------------------------------------------------------------------------------------------
 
-    def _answer(self, do: Callable[[str, Payload], None], packet: Packet) -> None:
+    def _answer(self, packet: Packet, do: Callable[[Session, str, Payload], None]) -> None:
         call = packet.correlation_id
         if call is None or packet.name is None:
             self._voice.misfit(packet, "name and correlationId: expected both")
@@ -129,21 +121,21 @@ class Calls:
         if data is None:
             return
         try:
-            do(call, data)
+            do(self._voice.session, call, data)
         except Refused as refused:
             self._voice.refuse(packet, refused, packet.name)
 
-    def _accept(self, call: str, _: Payload) -> None:
-        self._core.accept(self._voice.session, call)
+    def _accept(self, packet: Packet) -> None:
+        self._answer(packet, lambda session, call, _: self._core.accept(session, call))
 
-    def _response(self, call: str, data: Payload) -> None:
-        self._core.result(self._voice.session, call, data, more=False)
+    def _response(self, packet: Packet) -> None:
+        self._answer(packet, lambda session, call, data: self._core.result(session, call, data, more=False))
 
-    def _reject(self, call: str, _: Payload) -> None:
-        self._core.reject(self._voice.session, call)
+    def _reject(self, packet: Packet) -> None:
+        self._answer(packet, lambda session, call, _: self._core.reject(session, call))
 
-    def _request_error(self, call: str, data: Payload) -> None:
-        self._core.error(self._voice.session, call, data)
+    def _request_error(self, packet: Packet) -> None:
+        self._answer(packet, self._core.error)
 
     # ---- what the core tells ----------------------------------------------------------------------------------
 
@@ -181,3 +173,13 @@ class Calls:
 
     def _tell_caller(self, action: int, procedure: str, tag: str, data: str | None = None) -> None:
         self._voice.say(Packet(Topic.RPC, action, name=procedure, correlation_id=tag, data=data))
+
+    ACTIONS: ClassVar[Actions] = {
+        RpcAction.REQUEST: ("call", _request),
+        RpcAction.ACCEPT: ("accept", _accept),
+        RpcAction.RESPONSE: ("result", _response),
+        RpcAction.REJECT: ("reject", _reject),
+        RpcAction.REQUEST_ERROR: ("error", _request_error),
+        RpcAction.PROVIDE: ("provide", _provide),
+        RpcAction.UNPROVIDE: ("unprovide", _unprovide),
+    }

@@ -8,7 +8,7 @@ The rule that keeps it honest: a callback of the core never raises (see ``voice`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import structlog
@@ -45,8 +45,13 @@ SILENT: Final = frozenset({Topic.EVENT})
 """Topics of which an unknown action is not answered, as in deepstream."""
 
 
+def request_counters(metrics: Metrics) -> dict[str, Counter]:
+    """What counts the requests of all sessions, by what they ask for."""
+    return {verb: metrics.requests.labels(verb) for verb, _ in ACTIONS.values()}
+
+
 class Connection:
-    """One logged-in session. :meth:`run` is its life; everything else is called by the core."""
+    """One logged-in session. :meth:`run` is its life; everything else is called by the core. ``counters`` count what it asks for."""
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Connection:
         limits: Limits,
         options: DeepstreamOptions,
         metrics: Metrics,
+        counters: Mapping[str, Counter],
         log: structlog.stdlib.BoundLogger,
         records: RecordStore | None = None,
     ) -> None:
@@ -69,6 +75,7 @@ class Connection:
         self._ending = ending
         self._limits = limits
         self._metrics = metrics
+        self._counters = counters
         self._records = records
         self._invalid = 0
         voice = self._voice = Voice(
@@ -78,16 +85,12 @@ class Connection:
         self._events = Events(voice, tokens)
         self._calls = Calls(voice, tokens)
         self._presence = Presence(voice)
-        self._table: dict[tuple[int, int], tuple[Counter, Callable[[Packet], Work | None]]] = {
-            (topic, action): (metrics.requests.labels(verb), do)
-            for topic, actions in (
-                (Topic.CONNECTION, {ConnectionAction.PING: ("ping", self._ping)}),
-                (Topic.EVENT, self._events.actions),
-                (Topic.RPC, self._calls.actions),
-                (Topic.PRESENCE, self._presence.actions),
-                (Topic.RECORD, Records(voice).actions),
-            )
-            for action, (verb, do) in actions.items()
+        self._topics: dict[int, object] = {
+            Topic.CONNECTION: self,
+            Topic.EVENT: self._events,
+            Topic.RPC: self._calls,
+            Topic.PRESENCE: self._presence,
+            Topic.RECORD: Records(voice),
         }
 
     async def run(self, welcome: Packet, client_data: Any) -> None:
@@ -118,13 +121,13 @@ class Connection:
         except RemoteProtocolError as error:
             self._misunderstood(error.code, Packet(Topic.PARSER, ParserAction.UNKNOWN_TOPIC))
             return None
-        found = self._table.get((packet.topic, packet.action))
+        found = ACTIONS.get((packet.topic, packet.action))
         if found is None:
             self._unknown(packet)
             return None
-        counter, do = found
-        counter.inc()
-        work = do(packet)
+        verb, do = found
+        self._counters[verb].inc()
+        work = do(self._topics[packet.topic], packet)
         if work is None:
             return None
         try:
@@ -148,7 +151,8 @@ class Connection:
             except StopIteration:
                 return
 
-    def _ping(self, _: Packet) -> None:
+    def ping(self, _: Packet) -> None:
+        """The heartbeat."""
         self._voice.say(Packet(Topic.CONNECTION, ConnectionAction.PONG))
 
     def _unknown(self, packet: Packet) -> None:
@@ -244,3 +248,17 @@ async def _loaded(records: RecordStore, names: Sequence[str]) -> bool:
     except StorageUnavailable:
         return False
     return not scope.cancelled_caught
+
+
+ACTIONS: Final[dict[tuple[int, int], tuple[str, Callable[[Any, Packet], Work | None]]]] = {
+    (topic, action): entry
+    for topic, actions in (
+        (Topic.CONNECTION, {ConnectionAction.PING: ("ping", Connection.ping)}),
+        (Topic.EVENT, Events.ACTIONS),
+        (Topic.RPC, Calls.ACTIONS),
+        (Topic.PRESENCE, Presence.ACTIONS),
+        (Topic.RECORD, Records.ACTIONS),
+    )
+    for action, entry in actions.items()
+}
+"""Everything a client may ask for after its login: the name of the request, and what carries it out."""

@@ -5,10 +5,9 @@ A name is never a pattern here, whatever stands in it: deepstream subscribes nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from trio_router.errors import RecordsNeeded, Refused
 from trio_router.payload import Payload
@@ -17,7 +16,7 @@ from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import EventAction, Topic
 from trio_router.routing.events import is_pattern
 from trio_router.session.deepstream.tokens import Tokens
-from trio_router.session.deepstream.voice import Voice, Work
+from trio_router.session.deepstream.voice import Actions, Voice, Work
 
 _NO_PATTERNS: Final = "channel: holds a character that names do not have"
 
@@ -29,15 +28,6 @@ class Events:
         self._voice = voice
         self._core = voice.core
         self._tokens = tokens
-        self.actions: Mapping[int, tuple[str, Callable[[Packet], Work | None]]] = {
-            EventAction.EMIT: ("publish", self._emit),
-            EventAction.SUBSCRIBE: ("subscribe", self._subscribe),
-            EventAction.UNSUBSCRIBE: ("unsubscribe", self._unsubscribe),
-            EventAction.LISTEN: ("listen", self._listen),
-            EventAction.UNLISTEN: ("unlisten", self._unlisten),
-            EventAction.LISTEN_ACCEPT: ("listen_accept", self._accept),
-            EventAction.LISTEN_REJECT: ("listen_reject", self._reject),
-        }
 
     def _emit(self, packet: Packet) -> Work | None:
         name, data = packet.name, self._voice.payload(packet)
@@ -142,3 +132,13 @@ class Events:
 
     def _about(self, action: EventAction, pattern: str, channel: str) -> None:
         self._voice.say(Packet(Topic.EVENT, action, name=pattern, subscription=channel))
+
+    ACTIONS: ClassVar[Actions] = {
+        EventAction.EMIT: ("publish", _emit),
+        EventAction.SUBSCRIBE: ("subscribe", _subscribe),
+        EventAction.UNSUBSCRIBE: ("unsubscribe", _unsubscribe),
+        EventAction.LISTEN: ("listen", _listen),
+        EventAction.UNLISTEN: ("unlisten", _unlisten),
+        EventAction.LISTEN_ACCEPT: ("listen_accept", _accept),
+        EventAction.LISTEN_REJECT: ("listen_reject", _reject),
+    }

@@ -7,7 +7,7 @@ everybody besides is told twice, as its client keeps two books.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from trio_router.names import InvalidName, check_user_id
 from trio_router.protocols import codes
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import PresenceAction, Topic
-from trio_router.session.deepstream.voice import Voice, Work
+from trio_router.session.deepstream.voice import Actions, Voice, Work
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,14 +27,6 @@ class Presence:
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
         self._core = voice.core
-        self.actions: Mapping[int, tuple[str, Callable[[Packet], Work | None]]] = {
-            PresenceAction.QUERY_ALL: ("presence_query", self._query_all),
-            PresenceAction.QUERY: ("presence_query", self._query),
-            PresenceAction.SUBSCRIBE: ("presence_subscribe", self._subscribe),
-            PresenceAction.UNSUBSCRIBE: ("presence_unsubscribe", self._unsubscribe),
-            PresenceAction.SUBSCRIBE_ALL: ("presence_subscribe", self._subscribe_all),
-            PresenceAction.UNSUBSCRIBE_ALL: ("presence_unsubscribe", self._unsubscribe_all),
-        }
 
     def _query_all(self, packet: Packet) -> Work:
         session = self._voice.session
@@ -131,6 +123,15 @@ class Presence:
 
     def _say(self, action: PresenceAction, user: str) -> None:
         self._voice.say(Packet(Topic.PRESENCE, action, name=user))
+
+    ACTIONS: ClassVar[Actions] = {
+        PresenceAction.QUERY_ALL: ("presence_query", _query_all),
+        PresenceAction.QUERY: ("presence_query", _query),
+        PresenceAction.SUBSCRIBE: ("presence_subscribe", _subscribe),
+        PresenceAction.UNSUBSCRIBE: ("presence_unsubscribe", _unsubscribe),
+        PresenceAction.SUBSCRIBE_ALL: ("presence_subscribe", _subscribe_all),
+        PresenceAction.UNSUBSCRIBE_ALL: ("presence_unsubscribe", _unsubscribe_all),
+    }
 
 
 def _grant(denied: Mapping[str, str]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import Counter
 
 from trio_router.identity import Identity
 from trio_router.limits import Limits
+from trio_router.metrics import Metrics
 from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import PROTOCOL, PROTOCOL_JSON, AuthAction, Topic
-from trio_router.session.deepstream.connection import Connection
+from trio_router.session.deepstream.connection import Connection, request_counters
 from trio_router.session.deepstream.heartbeat import Heartbeat
 from trio_router.session.deepstream.options import DeepstreamOptions
 from trio_router.session.deepstream.quarantine import Quarantine
@@ -28,7 +31,10 @@ WIRES: Final[dict[str, Callable[[Limits], Wire]]] = {PROTOCOL: BinaryWire, PROTO
 class DeepstreamConversation:
     """See ``session.protocol.Conversation``."""
 
-    def __init__(self, seat: Seat, wire: Wire, options: DeepstreamOptions) -> None:
+    def __init__(
+        self, seat: Seat, wire: Wire, options: DeepstreamOptions, counters: Callable[[Metrics], Mapping[str, Counter]]
+    ) -> None:
+        self._counters = counters
         self._seat = seat
         self._wire = wire
         self._options = options
@@ -75,6 +81,7 @@ class DeepstreamConversation:
             limits=limits,
             options=self._options,
             metrics=host.metrics,
+            counters=self._counters(host.metrics),
             log=seat.log,
             records=host.records,
         )
@@ -103,6 +110,7 @@ class DeepstreamProtocol:
     def __init__(self, name: str, options: DeepstreamOptions) -> None:
         self._wire = WIRES[name]
         self._options = options
+        self._counters = lru_cache(request_counters)  # made once: a session has no table of its own
 
     def begin(self, seat: Seat) -> DeepstreamConversation:
-        return DeepstreamConversation(seat, self._wire(seat.limits()), self._options)
+        return DeepstreamConversation(seat, self._wire(seat.limits()), self._options, self._counters)

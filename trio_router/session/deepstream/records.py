@@ -5,15 +5,13 @@ Every request gets an answer, so that nobody waits for one in vain; an acknowled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from trio_router.errors import Refused
 from trio_router.protocols import codes
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import RecordAction
-from trio_router.session.deepstream.voice import Voice
+from trio_router.session.deepstream.voice import Actions, Voice
 
 ACKNOWLEDGED: Final = frozenset({
     RecordAction.SUBSCRIBE,
@@ -52,16 +50,15 @@ class Records:
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
-        self.actions: Mapping[int, tuple[str, Callable[[Packet], None]]] = {
-            action: ("record", partial(self._refuse, action)) for action in REFUSED | HARMLESS
-        }
 
-    def _refuse(self, action: RecordAction, packet: Packet) -> None:
+    def _refuse(self, packet: Packet) -> None:
         names = self._voice.names(packet, self._voice.limits.subscriptions_per_session)
         if names is None:
             return
-        if action not in HARMLESS:
+        if packet.action not in HARMLESS:
             for name in names or (packet.name,):
                 self._voice.refuse(packet, Refused(codes.NOT_SUPPORTED, _NONE_YET), name)
-        if action in ACKNOWLEDGED:
+        if packet.action in ACKNOWLEDGED:
             self._voice.acknowledge(packet, packet.name)
+
+    ACTIONS: ClassVar[Actions] = dict.fromkeys(REFUSED | HARMLESS, ("record", _refuse))

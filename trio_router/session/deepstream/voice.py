@@ -9,8 +9,8 @@ one in whose turn it happened (T09).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Final
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final
 
 import structlog
 
@@ -31,6 +31,9 @@ from trio_router.session.ending import Ending
 from trio_router.session.link import Link
 
 Work = Generator[Sequence[str], bool, None]
+
+Actions = Mapping[int, tuple[str, Callable[[Any, Packet], Work | None]]]
+"""What a topic's object does with a packet, by its action; and the request's name for the metrics."""
 
 MAX_CORRELATION: Final = 255
 """Characters of a correlation id that is repeated in an answer."""
