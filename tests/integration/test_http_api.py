@@ -367,6 +367,45 @@ async def test_nothing_of_a_batch_with_a_mistake_in_it_is_done(api: Any) -> None
             assert (await anext(events)).data == "after"
 
 
+@pytest.mark.threat("T15")
+async def test_the_apps_own_bounds_count(api: Any) -> None:
+    limits = "limits: {json_depth: 5, message_size: 20000, login_message_size: 200}\n"
+    async with api(CONFIG + limits) as http:
+        login = http.site.login("egon")
+        deep = await http.post("/api", {"authData": login, "body": [emit("room/1", [[[1]]])]})
+        fits = await http.post("/api", {"authData": login, "body": [emit("room/1", [[1]])]})
+        big = await http.post("/api", {"authData": login, "body": [emit("room/1", "x" * 20_000)]})
+        long = await http.post("/api/auth", {**login, "more": "x" * 200})
+    assert [found.status_code for found in (deep, fits, big, long)] == [400, 200, 400, 413]
+    assert "nested more than 5 deep" in deep.text
+    assert "more than 20000 bytes" in big.text
+
+
+@pytest.mark.threat("T57")
+async def test_a_burst_of_guesses_is_no_way_around_the_wait(api: Any) -> None:
+    async def doorman(request: ServiceRequest, stream: trio.abc.Stream) -> None:
+        good = request.json["authData"] == {"token": "good"}
+        if good:
+            await others.wait()
+        await answer_json(200 if good else 401, {"id": "ann"} if good else {})(request, stream)
+
+    others, statuses = trio.Event(), []
+    async with serve(doorman) as service, behind(api, service, WEBHOOK.replace("0.5", "10")) as http:
+
+        async def guess(token: str) -> None:
+            statuses.append((token, (await http.post("/api/auth", {"token": token})).status_code))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guess, "good")
+            while not service.requests:
+                await trio.sleep(0.01)
+            async with trio.open_nursery() as bad:
+                for number in range(25):
+                    bad.start_soon(guess, f"t{number}")
+            others.set()
+    assert statuses[-1] == ("good", 429)
+
+
 async def test_other_types_methods_and_paths(api: Any) -> None:
     async with api() as http, httpx.AsyncClient(trust_env=False, base_url=http.url) as client:
         form = await client.post("/api", content=b"{}", headers={"content-type": "text/plain"})

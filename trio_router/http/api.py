@@ -110,7 +110,7 @@ class Api:
         routes = self._table.routes
         routes[app.path] = Route(app.path, self._route(self._batch(app, visitors)), methods=METHODS)
         if app.auth_path is not None:
-            routes[app.auth_path] = Route(app.auth_path, self._route(self._login(visitors)), methods=METHODS)
+            routes[app.auth_path] = Route(app.auth_path, self._route(self._login(app, visitors)), methods=METHODS)
 
     def remove(self, app: ApiApp) -> None:
         """There is nothing on its paths any more."""
@@ -143,9 +143,9 @@ class Api:
 
         return answer
 
-    def _login(self, visitors: Visitors) -> Serve:
+    def _login(self, app: ApiApp, visitors: Visitors) -> Serve:
         async def serve(request: Request) -> Response:
-            auth = await _json(request)
+            auth = await _json(request, app.logins.limits.json_depth)
             if not isinstance(auth, dict):
                 raise Unreadable("Invalid message: the authentication data must be a JSON object.")
             visitor = await self._admit(visitors, request, auth, AUTH_DENIED)
@@ -156,7 +156,7 @@ class Api:
 
     def _batch(self, app: ApiApp, visitors: Visitors) -> Serve:
         async def serve(request: Request) -> Response:
-            given = await _json(request)
+            given = await _json(request, app.logins.limits.json_depth)
             auth = batch.credentials(given, allow_auth_data=self._settings.allow_auth_data)
             items = batch.items(given, self._settings.messages)
             began = trio.current_time()
@@ -199,13 +199,13 @@ def _answer(value: Any) -> Response:
     return answers.json(value, end=END)
 
 
-async def _json(request: Request) -> Any:
-    """The body. Raises ``Rejected`` 415, or ``Unreadable``."""
+async def _json(request: Request, depth: int) -> Any:
+    """The body, whose arrays and objects enclose each other at most ``depth`` times. Raises ``Rejected`` 415, or ``Unreadable``."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Rejected(415, 'Invalid "Content-Type" header. Supported media types: "application/json"')
     try:
-        return strictjson.decode(await request.body())
+        return strictjson.decode(await request.body(), depth=depth)
     except RemoteProtocolError as error:
         raise Unreadable(f"Failed to parse body of request: {error.detail}") from None
 

@@ -100,6 +100,7 @@ class Visitors:
             raise self._denied(login, _text(answer.client_data) or denied)
         if not isinstance(answer, Accepted):
             raise Rejected(503, "Logins cannot be checked at the moment.", {"retry-after": str(RETRY_AFTER)})
+        self._wait(login.remote_address)  # others may have failed meanwhile: a burst of guesses is no way around it
         identity = answer.identity(login, outcome.strategy)
         if self._revoked(identity):
             raise self._denied(login, denied)
