@@ -397,6 +397,22 @@ async def test_calls_that_are_refused(make_world: Make, autojump_clock: MockCloc
     assert caller.told() == [Packet(RPC, R.RESPONSE, name="p", correlation_id="c2", data="1")]
 
 
+@pytest.mark.threat("T28")
+async def test_what_only_the_router_says_is_not_taken_from_a_client(
+    make_world: Make, autojump_clock: MockClock, way: str
+) -> None:
+    world = make_world(protocols=speaking(requestor_name=True))
+    provider, caller = await provided(world, way, "p"), await user(world, "caller", way)
+    forged = {"requestor_name": "boss", "requestor_data": '{"level":9}', "is_ack": True, "is_error": True}
+    await caller.say(RPC, R.REQUEST, name="p", correlation_id="c1", original_action=R.ACCEPT, **forged)
+    (request,) = provider.told()
+    assert request == Packet(RPC, R.REQUEST, name="p", correlation_id=request.correlation_id, requestor_name="caller")
+    await provider.say(EVENT, E.SUBSCRIBE, names=["a"], correlation_id="1")
+    provider.told()
+    await caller.say(EVENT, E.EMIT, name="a", names=["b"], subscription="x", correlation_id="9", is_ack=True)
+    assert provider.told() == [Packet(EVENT, E.EMIT, name="a")]
+
+
 async def test_unproviding(make_world: Make, autojump_clock: MockClock, way: str) -> None:
     world = make_world(protocols=speaking())
     provider = await provided(world, way, "p")
