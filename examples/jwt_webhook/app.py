@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import time
-import urllib.error
-import urllib.request
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
+import httpx
 import jwt
 from flask import Flask, abort, g, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -81,12 +79,14 @@ def log_out(claims: dict[str, Any]) -> None:
         del logged_out[token_id]
     logged_out[claims["jti"]] = claims["exp"]
     if ADMIN_URL and ADMIN_TOKEN:
-        body = json.dumps({"kind": "user", "value": claims["sub"]}).encode()
-        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
-        revocation = urllib.request.Request(f"{ADMIN_URL}/admin/revocations", body, headers)
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        revocation = {"kind": "user", "value": claims["sub"]}
         try:
-            urllib.request.urlopen(revocation, timeout=2).close()
-        except (urllib.error.URLError, TimeoutError) as error:  # logged out all the same
+            answer = httpx.post(
+                f"{ADMIN_URL}/admin/revocations", json=revocation, headers=headers, timeout=2, trust_env=False
+            )
+            answer.raise_for_status()
+        except httpx.HTTPError as error:  # logged out all the same
             app.logger.warning("the router was not told that %s logged out: %s", claims["sub"], error)
 
 

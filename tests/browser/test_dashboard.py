@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -25,6 +26,8 @@ class Company:
     password: str
     source: Client
     router: RouterProcess
+    again: Callable[[], AbstractAsyncContextManager[RouterProcess]]
+    """Starts the router once more, where it was."""
 
 
 @asynccontextmanager
@@ -33,19 +36,22 @@ async def company(folder: Path) -> AsyncIterator[Company]:
     port, password = free_port(), secrets.token_urlsafe(9)
     environ = {"DASHBOARD_STORAGE_KEY": secrets.token_urlsafe(32), "DASHBOARD_ADMIN_TOKEN": secrets.token_urlsafe(32)}
     config = folder / "config.yml"
-    text = (HERE / "config.yml").read_text().replace("port: 7000", "port: 0").replace("port: 7001", "port: 0")
+    text = (
+        (HERE / "config.yml").read_text().replace("port: 7000", f"port: {free_port()}").replace("port: 7001", "port: 0")
+    )
     text += "limits: {drain_window: 0}\n"  # nobody has to be spared a rush when the test ends
     config.write_text(text.replace("localhost:5000", f"localhost:{port}"))
     (folder / "rules.yml").write_text((HERE / "rules.yml").read_text())
     made = await new_key(config, environ)
-    async with router_process(config, environ=environ) as router:
+    start = partial(router_process, config, environ=environ.copy())
+    async with start() as router:
         environ |= {"DASHBOARD_KEY": made["key"], "DASHBOARD_SECRET": made["secret"], "DASHBOARD_PASSWORD": password}
         environ |= {"PORT": str(port), "ROUTER_URL": router.url}
         async with (
             service_process(HERE / "auth_server.py", environ),
             connect(router.url, KeyAuth(made["key"], made["secret"])) as source,
         ):
-            yield Company(f"http://localhost:{port}/", password, source, router)
+            yield Company(f"http://localhost:{port}/", password, source, router, start)
 
 
 async def log_in(visitor: Visitor, page: str, name: str, password: str) -> None:
@@ -79,10 +85,16 @@ async def test_a_wrong_password_opens_nothing(tmp_path: Path, visit: Visit) -> N
         assert running.router.log.count('"login_accepted"') == 1  # the data source's
 
 
-async def test_the_page_says_when_the_router_is_gone(tmp_path: Path, visit: Visit) -> None:
+async def test_the_page_says_when_the_router_is_gone_and_comes_back_with_it(tmp_path: Path, visit: Visit) -> None:
     async with company(tmp_path) as running:
         visitor = visit("emil")
         await log_in(visitor, running.page, "emil", running.password)
         await visitor.sees("#state", "showing pvt:L6")
         running.router.process.kill()
         await visitor.sees("#state", "disconnected")
+        await running.router.wait()
+        async with running.again():
+            await visitor.sees("#state", "showing pvt:L6")  # a new session, and a token for it
+            await running.source.wait_connected()
+            await running.source.publish("pvt:L6", {"level": "L6", "orders": 43})
+            await visitor.sees("#figures", '{"level":"L6","orders":43}')

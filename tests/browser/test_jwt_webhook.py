@@ -296,6 +296,21 @@ async def test_a_token_that_was_given_up_ends_what_it_opened_and_opens_nothing_m
         await until_heard(elsewhere, "still here", chris)
 
 
+async def test_a_token_can_be_given_up_while_the_router_is_down(tmp_path: Path, visit: Visit) -> None:
+    site = Site(tmp_path)
+    async with site.app():
+        visitor = visit("chris")
+        async with site.router():
+            await site.enter(visitor, "chris")
+            token = await token_of(visitor)
+        await visitor.click("#logout-button")
+        await visitor.arrives("/login?why=logged_out")
+        async with site.router() as router:
+            with pytest.raises(LoginDenied):
+                async with connect(router.url, {"token": token}):
+                    pass
+
+
 # ---- when something is down ------------------------------------------------------------------------------------------
 
 

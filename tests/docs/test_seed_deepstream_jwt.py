@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "browser" / "test_jwt_webhook.py"
 BEYOND = {  # what the tutorial does not speak of
     "test_a_token_that_was_given_up_ends_what_it_opened_and_opens_nothing_more",
+    "test_a_token_can_be_given_up_while_the_router_is_down",
     "test_a_page_of_another_origin_connects_only_if_it_is_listed",
     "test_start_runs_both_until_it_is_told_to_end",
 }
