@@ -30,12 +30,12 @@ from trio_router.routing.door import Door
 from trio_router.routing.events import Events
 from trio_router.routing.listen_patterns import ListenPattern
 from trio_router.routing.peer import Timer, Timers
-from trio_router.routing.searches import Answer, Listen, Search
+from trio_router.routing.searches import Answer, Group, Listen, Search
 from trio_router.routing.session import Session
 from trio_router.routing.slices import Slices
 from trio_router.routing.trust import CLOSED
 
-SLICE: Final = 200
+SLICE: Final = 100
 """Channels looked at before others get a turn."""
 
 QUESTIONS: Final = 500
@@ -77,7 +77,7 @@ class Listens:
         self._answers = {answer: metrics.listen_answers.labels(answer) for answer in get_args(Answer)}
         self._provided = metrics.provided_channels
         self._shuffle = shuffle
-        self._patterns: dict[str, dict[Listen, None]] = {}
+        self._groups: dict[str, Group] = {}  # by pattern
         self._searches: dict[str, Search] = {}
         self._idle: dict[Search, float] = {}  # nobody took it, since when
         self._rematch: Timer | None = None
@@ -85,7 +85,7 @@ class Listens:
 
     def __len__(self) -> int:
         """How many patterns somebody listens with, plus channels that were looked at for a provider."""
-        return len(self._patterns) + len(self._searches)
+        return len(self._groups) + len(self._searches)
 
     @property
     def is_busy(self) -> bool:
@@ -110,7 +110,10 @@ class Listens:
         if len(session.listens) >= self.limits.listens_per_session:
             raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.listens_per_session} patterns per session")
         listen = session.listens[pattern.source] = Listen(session, pattern)
-        self._patterns.setdefault(pattern.source, {})[listen] = None
+        group = self._groups.get(pattern.source)
+        if group is None:
+            group = self._groups[pattern.source] = Group(pattern)
+        group.listens[listen] = None
         if accepted is not None:
             accepted()
         self._slices.do(self._scan(listen))
@@ -186,7 +189,7 @@ class Listens:
 
     def opened(self, channel: str) -> None:
         """``channel`` has its first subscriber."""
-        if self._patterns and channel not in self._searches:
+        if self._groups and channel not in self._searches:
             candidates = self._candidates(channel)
             if candidates:
                 search = self._searches[channel] = Search(channel)
@@ -225,9 +228,9 @@ class Listens:
     def _candidates(self, channel: str) -> list[Listen]:
         """Everybody whose pattern matches, in the order they are to be asked."""
         found: list[Listen] = []
-        for listens in self._patterns.values():
-            if next(iter(listens)).pattern.matches(channel):
-                found += listens
+        for group in self._groups.values():
+            if group.literal in channel and group.pattern.matches(channel):
+                found += group.listens
         if self.options.shuffle_providers:
             self._shuffle(found)
         return found
@@ -378,17 +381,17 @@ class Listens:
         """Take ``listen`` out of all books; returns the searches that must go on without it. Nobody is told here."""
         source = listen.pattern.source
         del listen.session.listens[source]
-        listens = self._patterns[source]
-        del listens[listen]
-        if not listens:
-            del self._patterns[source]
+        group = self._groups[source]
+        del group.listens[listen]
+        if not group.listens:
+            del self._groups[source]
         orphans = [*listen.asked.values(), *listen.provided.values()]
         for search in tuple(listen.asked.values()):
             self._answered(search, listen, "withdrawn")
         for search in listen.provided.values():
             self._unprovided(search)
         listen.provided.clear()
-        if not self._patterns:
+        if not self._groups:
             for search in tuple(self._searches.values()):
                 self._drop(search)
         return orphans

@@ -10,12 +10,15 @@ The rule that keeps it honest: a pattern reaches channels of one kind only, the 
 from __future__ import annotations
 
 import functools
+import re
 from typing import Final
 
 import attrs
 
 from trio_router.names import CHANNEL_KINDS, kind_of
 from trio_router.permissions.regexes import Regex, RegexError, compile_regex
+
+_LITERAL: Final = re.compile(r"[A-Za-z0-9_:/@~=-]*")
 
 COMPILED: Final = 1_024  # patterns; their texts are bounded by limits.listen_pattern_length
 
@@ -26,11 +29,15 @@ class InvalidPattern(ValueError):
 
 @attrs.frozen(eq=False)
 class ListenPattern:
-    """``source`` as the client wrote it; ``asked`` is the text that rules are asked about: without the anchors around it."""
+    """``source`` as the client wrote it; ``asked`` is the text that rules are asked about: without the anchors around it.
+
+    ``literal`` is in every name that the pattern is found in: with many patterns most are told apart by it.
+    """
 
     source: str
     asked: str
     kind: str
+    literal: str
     regex: Regex = attrs.field(repr=False)
 
     @classmethod
@@ -40,7 +47,7 @@ class ListenPattern:
 
     def matches(self, channel: str) -> bool:
         """Whether the pattern is found in ``channel``, a checked name."""
-        return kind_of(channel) == self.kind and self.regex.matches(channel)
+        return self.literal in channel and kind_of(channel) == self.kind and self.regex.matches(channel)
 
 
 @functools.lru_cache(maxsize=COMPILED)
@@ -57,4 +64,17 @@ def _parsed(source: str) -> ListenPattern:
     if asked.endswith("$") and (len(asked) - len(asked[:-1].rstrip("\\")) - 1) % 2 == 0:
         asked = asked[:-1]
     kind = asked.partition(":")[0]
-    return ListenPattern(source, asked or source, kind if kind in CHANNEL_KINDS and ":" in asked else "", regex)
+    kind = kind if kind in CHANNEL_KINDS and ":" in asked else ""
+    return ListenPattern(source, asked or source, kind, _literal(source), regex)
+
+
+def _literal(source: str) -> str:
+    """The letters a match begins with, as far as that can be seen at a glance."""
+    if "|" in source:
+        return ""
+    start = source.removeprefix("^")
+    found = _LITERAL.match(start)
+    literal = found[0] if found is not None else ""
+    if start[len(literal) : len(literal) + 1] in ("*", "?", "{"):  # the last one may be missing
+        literal = literal[:-1]
+    return literal

@@ -32,6 +32,17 @@ class Listen:
         return self.session.listens.get(self.pattern.source) is self
 
 
+class Group:
+    """Everybody who listens with one pattern, in the order they came."""
+
+    __slots__ = ("listens", "literal", "pattern")
+
+    def __init__(self, pattern: ListenPattern) -> None:
+        self.pattern = pattern
+        self.literal = pattern.literal
+        self.listens: dict[Listen, None] = {}
+
+
 class Search:
     """The search for the provider of one subscribed channel.
 

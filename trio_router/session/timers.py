@@ -92,7 +92,8 @@ class TrioTimers:
 
     async def _fire_due(self) -> None:
         fired = 0
-        while self._heap and self._heap[0].deadline <= trio.current_time():
+        now = trio.current_time()  # what becomes due meanwhile gets its turn after the other tasks
+        while self._heap and self._heap[0].deadline <= now:
             timer = heapq.heappop(self._heap)
             callback, timer.callback = timer.callback, None
             if callback is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.routing.world import Member, World, refused
 from trio_router.clock import ManualClock
@@ -19,7 +22,7 @@ from trio_router.permissions.loader import load_rules
 from trio_router.protocols import codes
 from trio_router.routing import listen
 from trio_router.routing.listen import ListenOptions
-from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
+from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern, _literal
 from trio_router.routing.session import Session
 from trio_router.scope import Scope
 from trio_router.testing.peers import RecordingPeer
@@ -427,6 +430,36 @@ def test_what_rules_are_asked_about_a_pattern(source: str, asked: str, kind: str
     assert (parsed.asked, parsed.kind) == (asked, kind)
 
 
+@pytest.mark.parametrize(
+    ("source", "literal"),
+    [
+        ("^news/.*", "news/"),
+        ("news", "news"),
+        ("a*b", ""),
+        ("ab?c", "a"),
+        ("ab{0,1}", "a"),
+        ("ab+", "ab"),
+        ("abc|d", ""),
+        ("(abc)", ""),
+        ("a.b", "a"),
+        ("[ab]c", ""),
+        ("", ""),
+    ],
+)
+def test_the_letters_a_match_begins_with(source: str, literal: str) -> None:
+    assert _literal(source) == literal
+
+
+@given(st.from_regex(r"\^?([abc/]|\.|a\*|b\?|c\+|\(a\|b\)|[ab]\{0,2\}|\[ab\]|a\|){0,6}\$?", fullmatch=True), st.data())
+def test_a_pattern_matches_what_its_expression_finds(source: str, data: st.DataObject) -> None:
+    try:
+        pattern = ListenPattern.parse(source)
+    except InvalidPattern:
+        return
+    channel = data.draw(st.text(alphabet="abc/", min_size=1, max_size=6) | st.from_regex(source, fullmatch=True))
+    assert pattern.matches(channel) == (re.search(source, channel, re.ASCII) is not None)
+
+
 def test_a_pattern_is_javascripts() -> None:
     assert ListenPattern.parse(r"^[\w-]+/\d{2,}$").matches("a-b/12")
     with pytest.raises(InvalidPattern, match="escape"):
@@ -556,6 +589,7 @@ def test_a_reload_ends_listening_and_providing_that_the_rules_do_not_allow_any_m
             while reconsideration.advance(1):
                 pass
             ended = world.core.adopt(reconsideration)
+            assert not world.core.tell_losses(10)
     else:
         world.door.replace_rules(rules)
         ended = world.core.reconsider()

@@ -109,6 +109,10 @@ class Routing(RuleBasedStateMachine):
         world = self.worlds[app]
         world.door.replace_rules(FixedRules({Action.EVENT_PUBLISH: True, **self.allowed[app]}))
         held = {member: (set(member.session.subscriptions), set(member.session.offers)) for member in self.members[app]}
+        answering = {
+            member: {call.offer.procedure for call in member.session.invocations.values()}
+            for member in self.members[app]
+        }
         ended = world.core.reconsider()
         revoked = {member: member.peer.of("revoked") for member in self.members[app]}
         withdrawn = sum(len(member.peer.of("listen_removed")) for member in self.members[app])
@@ -116,7 +120,9 @@ class Routing(RuleBasedStateMachine):
         for member, (subscriptions, offers) in held.items():
             lost = {(verb, name) for _, verb, name, code, _ in revoked[member] if code == codes.DENIED}
             assert subscriptions - set(member.session.subscriptions) == {n for v, n in lost if v == "subscribe"}
-            assert offers - set(member.session.offers) == {n for v, n in lost if v == "provide"}
+            lost_offers = {n for v, n in lost if v == "provide"}
+            assert offers - set(member.session.offers) == lost_offers & offers
+            assert lost_offers - offers <= answering[member]  # withdrawn before, with calls in progress
 
     @invariant()
     def every_standing_right_is_one_the_rules_give(self) -> None:
