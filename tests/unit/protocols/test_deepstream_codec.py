@@ -115,6 +115,13 @@ def test_json_is_flat_with_the_protocols_names_and_numbers() -> None:
     assert jsontext.encode(packet)[0] == 0x81
 
 
+@pytest.mark.parametrize(("sent", "data"), [('""', '""'), ("0", "0"), ("false", "false"), ("null", "null")])
+def test_data_that_a_client_sends_only_parsed(sent: str, data: str) -> None:
+    decoded = jsontext.decode(f'{{"topic":4,"action":2,"name":"a","parsedData":{sent}}}')
+    assert decoded.data == data
+    assert jsontext.decode(f'{{"topic":4,"action":2,"name":"a","data":"1","parsedData":{sent}}}').data == "1"
+
+
 def test_json_fields_that_only_clients_need_are_passed_over() -> None:
     packet = jsontext.decode(
         '{"topic":4,"action":2,"name":"a","parsedData":{"x":1},"data":"{\\"x\\":1}","isAck":false}'

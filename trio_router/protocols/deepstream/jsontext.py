@@ -1,7 +1,8 @@
 """Packets as JSON in text frames: one flat object, the fields of a packet under the protocol's names, topic and action as numbers.
 
-For traffic that people can read. ``data`` is a JSON text inside the JSON, as in protobuf. Clients send fields besides that only
-they need; those are passed over, never obeyed. What comes in is strict JSON (T15, T16).
+For traffic that people can read. ``data`` is a JSON text inside the JSON, as in protobuf. The official client leaves it out where the
+data is empty text, 0, false or null, and sends ``parsedData``, the value itself, beside; then that is the data. Other fields that only
+clients need are passed over, never obeyed. What comes in is strict JSON (T15, T16).
 
 The rule that keeps it honest: bad input raises ``RemoteProtocolError`` and nothing else, in time linear to its size.
 """
@@ -19,6 +20,8 @@ from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import ACTIONS, EventAction, Topic
 from trio_router.protocols.frames import text_frame
 
+PARSED_DATA: Final = "parsedData"
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -35,6 +38,8 @@ def decode(frame: str, *, depth: int = strictjson.MAX_DEPTH) -> Packet:
         raise RemoteProtocolError(INVALID_MESSAGE, "expected an object with topic and action") from None
     if packet.topic not in ACTIONS:
         raise RemoteProtocolError(UNKNOWN_TYPE, "topic: unknown")
+    if packet.data is None and isinstance(value, dict) and PARSED_DATA in value:
+        packet.data = _encode(value[PARSED_DATA]).decode()
     return packet
 
 
