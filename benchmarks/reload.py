@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 
-from trio_router.app import RIGHTS_AT_ONCE
+from trio_router.apps import RIGHTS_AT_ONCE
 from trio_router.clock import SystemClock
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.limits import Limits

@@ -313,6 +313,9 @@ class Router:
             self._paths = self._places(config)
             self._administration.refresh()
             self._note_rules()
+        with trio.CancelScope(shield=True):  # whoever asked for the reload may be gone: it has happened, and is told
+            for space in kept.values():
+                await space.tell_losses()
         if "log" in plan.changed_live:
             log.configure(config.log.level, config.log.format)
         self._log.info(

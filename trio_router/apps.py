@@ -221,7 +221,7 @@ class AppSpace:
                 await self._shared.records.load(missing)
 
     def adopt(self, ready: Ready, reconsideration: Reconsideration) -> int:
-        """Put it in force in one step; returns how many standing rights ended."""
+        """Put it in force in one step; returns how many standing rights ended, of which :meth:`tell_losses` tells."""
         self._space, self._strategies = ready.space, ready.strategies
         self.door.replace_shadow(self._shadow(ready.rules.shadow))
         self._desk.verifier = self._verifier(ready.trust)
@@ -229,6 +229,11 @@ class AppSpace:
         self.sessions.limits = ready.space.limits
         self.sessions.chain = self._chain(ready.strategies, ready.login_deadline)
         return self.core.adopt(reconsideration)
+
+    async def tell_losses(self) -> None:
+        """Tell everybody what :meth:`adopt` took from them; others are served in between."""
+        while self.core.tell_losses(RIGHTS_AT_ONCE):
+            await trio.lowlevel.checkpoint()
 
     # ---- parts ------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,16 @@ def test_nothing_reaches_the_half_of_a_thousand_that_lost_the_right(ahead: bool)
             while reconsideration.advance(100):
                 world.core.publish(publisher.session, "room/a", Payload("meanwhile"))
             ended = world.core.adopt(reconsideration)
+        world.core.publish(publisher.session, "room/a", Payload("swapped"))
+        told = [len(member.peer.of("revoked")) for member in members]
+        assert told == [0] * 1_000
+        for member in members:
+            events = [delivery.data.value for delivery in member.peer.events]
+            assert ("swapped" in events) == member.session.identity.user.id.startswith("keeps")
+        rounds = 1
+        while world.core.tell_losses(100):
+            rounds += 1
+        assert rounds == 5
     else:
         world.door.replace_rules(rules(HALF))
         ended = world.core.reconsider()
@@ -69,8 +79,30 @@ def test_a_right_got_while_others_are_decided_ahead_is_decided_too() -> None:
             world.core.subscribe(member.session, "room/a")
         world.core.detach(second.session)
         assert world.core.adopt(reconsideration) == 2
+        while world.core.tell_losses(1):
+            pass
+    assert [entry[1:3] for entry in first.peer.of("revoked")] == [("subscribe", "room/a")]
     assert not first.session.subscriptions
     assert not late.session.subscriptions
+
+
+@pytest.mark.threat("T33")
+def test_what_a_session_lost_is_told_before_anything_it_asks_for() -> None:
+    world = World(rules(EVERYBODY))
+    member, gone = world.join("loses"), world.join("loses-and-goes")
+    for each in (member, gone):
+        world.core.subscribe(each.session, "room/a")
+    with world.core.reconsidering(rules(HALF)) as reconsideration:
+        assert world.core.adopt(reconsideration) == 2
+    world.door.replace_rules(rules(EVERYBODY))  # and back again before anybody was told
+    world.core.subscribe(member.session, "room/a")
+    assert [entry[:3] for entry in member.told] == [("revoked", "subscribe", "room/a")]
+    world.core.detach(gone.session)
+    assert not world.core.tell_losses(100)
+    assert gone.peer.of("revoked") == []
+    assert len(member.told) == 1
+    world.core.publish(member.session, "room/a", Payload("again"))
+    assert [delivery.data.value for delivery in member.peer.events] == ["again"]
 
 
 def test_a_reconsideration_that_is_given_up_changes_nothing() -> None:

@@ -82,6 +82,7 @@ class Core:
         self._sessions: dict[str, Session] = {}
         self._unseen: set[Session] = set()  # those that presence does not know
         self._reconsideration: Reconsideration | None = None
+        self._untold: dict[Session, list[Loss]] = {}
 
     def replace_limits(self, limits: Limits) -> None:
         """From now on ``limits`` bound what a session may hold; what it holds already stays."""
@@ -122,6 +123,7 @@ class Core:
         del self._sessions[session.id]
         if self._reconsideration is not None:
             self._reconsideration.forget(session)
+        self._untold.pop(session, None)
         drop_all(session.openings)
         channels = [*session.subscriptions, *session.connections]
         self.events.leave(session)
@@ -146,7 +148,7 @@ class Core:
             drop_all(session.openings)
         session.identity = identity
         self._gained(session)
-        return self._end(standing.losses(self.door, session))
+        return self._end_and_tell(standing.losses(self.door, session))
 
     def end(self, session: Session, code: CloseCode) -> None:
         """Let a session leave now, and ask it to close: nothing more is routed to it, whatever its connection still does."""
@@ -187,7 +189,9 @@ class Core:
         told what it lost by ``peer.revoked``, with the code of the decision. Calls in progress at an offer that ended
         fail with PROVIDER_LOST; calls a session has made were granted one by one and are left to finish.
         """
-        ended = sum(self._end(standing.losses(self.door, session)) for session in tuple(self._sessions.values()))
+        ended = sum(
+            self._end_and_tell(standing.losses(self.door, session)) for session in tuple(self._sessions.values())
+        )
         self.listens.try_again()
         return ended
 
@@ -207,41 +211,48 @@ class Core:
     def adopt(self, reconsideration: Reconsideration) -> int:
         """Put its rules in force and end what they do not allow, in one step; returns how many rights ended.
 
-        The guarantee of :meth:`reconsider` holds from the moment it returns. What is about to end is decided once more, by
-        the rules now in force, so that each ending is counted and recorded like any other decision.
+        The guarantee of :meth:`reconsider` holds from the moment it returns. Each ending is counted, recorded and told
+        by :meth:`tell_losses`, at the latest before the next thing that its session asks for.
         """
         found = reconsideration.finish()
         self.door.replace_rules(reconsideration.rules)
-        ended = sum(self._end(self._confirmed(lost)) for lost in found)
+        ended = 0
+        for lost in map(self._end, found):
+            if lost:
+                self._untold.setdefault(lost[0].session, []).extend(lost)
+                ended += len(lost)
         self.listens.try_again()
         return ended
 
-    def _confirmed(self, lost: Sequence[Loss]) -> list[Loss]:
-        """What of it still stands and is denied by the rules in force, with their decision."""
-        confirmed = []
-        for loss in lost:
-            if standing.stands(loss):
-                decision = standing.again(self.door, loss)
-                if not decision.allowed:
-                    confirmed.append(attrs.evolve(loss, decision=decision))
-        return confirmed
+    def tell_losses(self, count: int) -> bool:
+        """Tell of about so many rights that :meth:`adopt` has ended (a session of all it lost); False when nothing is left."""
+        while self._untold and count > 0:
+            count -= self._tell_losses_of(next(iter(self._untold)))
+        return bool(self._untold)
 
-    def _end(self, lost: Sequence[Loss]) -> int:
-        """End rights of one session, then tell it. A session that leaves meanwhile has nothing left to end."""
+    def _tell_losses_of(self, session: Session) -> int:
+        lost = self._untold.pop(session, [])
+        for loss in lost:
+            _tell(attrs.evolve(loss, decision=standing.conclude(self.door, loss)))
+        return len(lost)
+
+    def _end(self, lost: Sequence[Loss]) -> list[Loss]:
+        """End rights; returns those that stood until now. A session that leaves meanwhile has nothing left to end."""
         ended = []
         for loss in lost:
-            if not standing.stands(loss):
-                continue
-            if loss.pattern is not None:
-                self.listens.withdraw(loss.session, loss.pattern, loss.name)
-            else:
-                self._close(loss.session, loss.action, loss.name)
-            ended.append(loss)
+            if standing.stands(loss):
+                if loss.pattern is not None:
+                    self.listens.withdraw(loss.session, loss.pattern, loss.name)
+                else:
+                    self._close(loss.session, loss.action, loss.name)
+                ended.append(loss)
+        return ended
+
+    def _end_and_tell(self, lost: Sequence[Loss]) -> int:
+        """End rights of one session that the door has denied, then tell it; returns how many."""
+        ended = self._end(lost)
         for loss in ended:
-            if loss.pattern is not None:
-                continue  # it was told before others were asked
-            refused = refusal(loss.action, loss.decision)
-            loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
+            _tell(loss)
         return len(ended)
 
     def _close(self, session: Session, action: Action, name: str) -> None:
@@ -274,6 +285,8 @@ class Core:
             self._reconsideration.again(session)
 
     def _check(self, session: Session) -> None:
+        if self._untold:  # what it lost comes before what it gets
+            self._tell_losses_of(session)
         if self._sessions.get(session.id) is not session:
             raise LocalProtocolError("this session is not attached here")
 
@@ -533,3 +546,9 @@ def _grant(action: Action, decision: Decision) -> None:
         if decision.reason is Reason.RECORDS_NEEDED:
             raise RecordsNeeded(decision.records, lambda: refusal(action, decision))
         raise refusal(action, decision)
+def _tell(loss: Loss) -> None:
+    if loss.pattern is None:  # else it was told before others were asked
+        refused = refusal(loss.action, loss.decision)
+        loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
+
+

@@ -22,7 +22,7 @@ from trio_router.metrics import Metrics
 from trio_router.names import ROUTER_PROCEDURES, InvalidName, check_channel, check_procedure, check_user_id, kind_of
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
-from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
+from trio_router.permissions.decision import BEFORE_RULES, Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
 from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Recorded, Undecided
@@ -48,6 +48,7 @@ _CODES: Final = {
     Reason.INVALID_NAME: codes.INVALID_NAME,
     Reason.KEY_GRANT: codes.KEY_GRANT,
 }
+_NOT_OF_RULES: Final = BEFORE_RULES | {Reason.RECORDS_NEEDED}
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
 OURS: Final = Decision(allowed=False, reason=Reason.RESERVED, detail="a procedure of the router itself")
@@ -109,30 +110,48 @@ class Door:
         """Whether ``identity`` may do ``action`` on every name that ``pattern`` matches (T21)."""
         fault = _bound(identity, action, pattern, _RESERVED, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
-        self._note(action, decision)
         if decision.reason is Reason.RECORDS_NEEDED:
+            self._note(action, decision)
             return self._undecided(identity, action, pattern, ABSENT, decision, wildcard=True)
-        if self._shadow is not None and fault is None:
-            self._shadow.compare_pattern(identity, action, pattern, decision)
-        if self._book is not None and (self._allowed_too or not decision.allowed):
-            return self._book.record(self._rules, identity, action, pattern, ABSENT, decision, wildcard=True)
-        return decision
+        return self.conclude(identity, action, pattern, decision, wildcard=True)
 
     def authorize_listen(self, identity: Identity, text: str, kind: str, *, told: bool = True) -> Decision:
         """Whether ``identity`` may listen with a pattern: rules are asked about its ``text``, as if that were a channel's name.
 
         A pattern that reaches names of a ``kind`` is for server programs. What it allows is to ask, not to learn: each channel
-        that the listener is told of is decided by :meth:`authorize` besides.
+        that the session is told of is decided by :meth:`authorize` besides.
         """
         fault = _listen_bound(identity, text, kind)
         decision = self._rules.decide(identity, Action.EVENT_LISTEN, text) if fault is None else fault
-        self._note(Action.EVENT_LISTEN, decision)
-        if decision.reason is Reason.RECORDS_NEEDED:  # no decision yet
-            return decision
-        if self._shadow is not None and fault is None:
-            self._shadow.compare(identity, Action.EVENT_LISTEN, text, ABSENT, decision)
+        if decision.reason is Reason.RECORDS_NEEDED:
+            self._note(Action.EVENT_LISTEN, decision)
+            return self._undecided(identity, Action.EVENT_LISTEN, text, ABSENT, decision)
+        return self.conclude(identity, Action.EVENT_LISTEN, text, decision, told=told)
+
+    def conclude(
+        self,
+        identity: Identity,
+        action: Action,
+        name: str,
+        decision: Decision,
+        *,
+        wildcard: bool = False,
+        told: bool = True,
+    ) -> Decision:
+        """Count and record a decision without data that the rules in force made, perhaps before they were in force.
+
+        With a book, a denial comes back as ``Recorded``. A decision for which records are missing is taken for the last word.
+        """
+        self._note(action, decision)
+        if self._shadow is not None and decision.reason not in _NOT_OF_RULES:
+            if wildcard:
+                self._shadow.compare_pattern(identity, action, name, decision)
+            else:
+                self._shadow.compare(identity, action, name, ABSENT, decision)
         if self._book is not None and (self._allowed_too or not decision.allowed):
-            return self._book.record(self._rules, identity, Action.EVENT_LISTEN, text, ABSENT, decision, told=told)
+            return self._book.record(
+                self._rules, identity, action, name, ABSENT, decision, wildcard=wildcard, told=told
+            )
         return decision
 
     def _undecided(
@@ -185,7 +204,7 @@ def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wi
 
 
 def _listen_bound(identity: Identity, text: str, kind: str) -> Decision | None:
-    """As :func:`_bound`, for the text of a listener's pattern. Restrictions of a scope are about the channels it is told of."""
+    """As :func:`_bound`, for the text of a pattern to listen with. Restrictions of a scope are about the channels it is told of."""
     bound = beyond_grants(identity, Action.EVENT_LISTEN, text)
     if bound is not None:
         return bound

@@ -1,7 +1,7 @@
 """What a session has standing (subscriptions, connections, listens, offers, presence watches), and how each of it is decided again.
 
 The one list of the kinds of standing rights, for whoever decides them again: in earnest, ahead of a reload, or to
-say what would end. The channels that a listener provides are decided again too: that it knows them stands. Watching everybody is no right of its own: each name is decided when it is told.
+say what would end. The channels that it provides are decided again too: that it knows them stands. Watching everybody is no right of its own: each name is decided when it is told.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ VERBS: Final = {
 class Loss:
     """A standing right of ``session`` that ``decision`` does not allow. ``name`` is spelled as it was asked for.
 
-    ``pattern``: what it listens with, if it is the channel ``name`` that it may provide no longer.
+    ``asked`` is the name that was decided about. ``pattern``: what it listens with, if it is the channel ``name`` that it may
+    provide no longer.
     """
 
     session: Session
     action: Action
     name: str
+    asked: str
     decision: Decision
     pattern: str | None = None
 
@@ -67,7 +69,7 @@ def _answering(session: Session) -> set[str]:
 
 
 def provided(session: Session) -> Iterator[tuple[str, str]]:
-    """What ``session`` provides as a listener, as (pattern, channel)."""
+    """What ``session`` provides, as (pattern, channel)."""
     for pattern, listen in session.listens.items():
         for channel in listen.provided:
             yield pattern, channel
@@ -109,26 +111,36 @@ def decide(door: Door, session: Session, action: Action, name: str, word: Decisi
     return door.authorize(session.identity, action, name, trust=word)
 
 
-def again(door: Door, loss: Loss) -> Decision:
-    """What the rules of ``door`` say of it."""
-    if loss.pattern is None:
-        return decide(door, loss.session, loss.action, loss.name)
-    return decide_provided(door, loss.session, loss.name)
+def conclude(door: Door, loss: Loss) -> Decision:
+    """Count and record the decision of a loss, which ``door`` has not made itself."""
+    wildcard = loss.action is Action.EVENT_SUBSCRIBE and is_pattern(loss.asked)
+    return door.conclude(
+        loss.session.identity,
+        loss.action,
+        loss.asked,
+        loss.decision,
+        wildcard=wildcard,
+        told=loss.pattern is None,
+    )
 
 
 def decide_provided(door: Door, session: Session, channel: str) -> Decision:
-    """Whether ``session``, a listener, may know ``channel``, by the rules of ``door``."""
+    """Whether ``session``, which listens, may know ``channel``, by the rules of ``door``."""
     return door.authorize(session.identity, Action.EVENT_LISTEN, channel, told=False, trust=CLOSED)
 
 
 def losses(door: Door, session: Session) -> list[Loss]:
     """What ``session`` has standing and may not have by the rules of ``door``."""
-    decisions = ((action, name, decide(door, session, action, name)) for action, name in rights(session))
-    lost = [Loss(session, action, name, decision) for action, name, decision in decisions if not decision.allowed]
+    lost = []
+    for action, name in rights(session):
+        decision = decide(door, session, action, name)
+        if not decision.allowed:
+            asked = session.listens[name].pattern.asked if action is Action.EVENT_LISTEN else name
+            lost.append(Loss(session, action, name, asked, decision))
     for pattern, channel in provided(session):
         decision = decide_provided(door, session, channel)
         if not decision.allowed:
-            lost.append(Loss(session, Action.EVENT_LISTEN, channel, decision, pattern))
+            lost.append(Loss(session, Action.EVENT_LISTEN, channel, channel, decision, pattern))
     return lost
 
 

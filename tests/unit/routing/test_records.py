@@ -106,6 +106,7 @@ def test_a_right_that_cannot_be_decided_ends() -> None:
     world.core.subscribe(anna.session, "a")
     with world.core.reconsidering(rules({})) as reconsideration:
         assert world.core.adopt(reconsideration) == 1
+    assert not world.core.tell_losses(1)
     assert anna.told[-1][:3] == ("revoked", "subscribe", "a")
     assert codes.RULE_FAILED in anna.told[-1]
     with refused(codes.NOT_SUBSCRIBED):
