@@ -20,6 +20,7 @@ import trio
 from tests.integration.conftest import Site, Start
 from tests.integration.conftest import start as start  # noqa: PLC0414 - a fixture
 from trio_router.client import KeyAuth, LoginDenied, RequestRefused, connect
+from trio_router.protocols.messages import Source
 from trio_router.tokens.trust import Participant, issue_trust_token
 
 ROOT = Path(__file__).parents[2]
@@ -296,6 +297,22 @@ async def test_participants_of_a_presence_channel_are_known_by_the_identity_in_t
             assert [who.sysid for who in await ceo.participants("prs:lobby")] == ["ceo", "emil"]
         async with ceo.subscribe("prs:lobby"):
             assert [who.sysid for who in await ceo.participants("prs:lobby")] == ["ceo"]
+
+
+async def test_an_event_on_a_presence_channel_tells_its_source_and_its_number(app: App) -> None:
+    async with app.as_client(app.authorise("vera")) as vera, app.as_client(app.authorise("emil")) as emil:
+        async with vera.subscribe("prs:floor") as feed, vera.subscribe("news") as news, emil.connect("prs:floor"):
+            await emil.publish("prs:floor", "hello", seq=41)
+            await emil.publish("prs:floor", "there", seq=42, acknowledge=False)
+            for seq, data in ((41, "hello"), (42, "there")):
+                event = await anext(feed)
+                assert (event.data, event.seq, event.source) == (data, seq, Source(emil.session_id, "emil"))
+            await emil.publish("news", 1, seq=0)
+            event = await anext(news)
+            assert (event.seq, event.source) == (0, None)
+            for wrong in (-1, 2**53):
+                with pytest.raises(ValueError, match="seq"):
+                    await emil.publish("news", 1, seq=wrong)
 
 
 async def test_the_rules_stay_on_top_of_every_token(app: App) -> None:

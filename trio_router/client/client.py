@@ -32,6 +32,7 @@ from trio_router.client.values import Change, Event, ParticipantEvent, Presence,
 from trio_router.payload import ABSENT
 from trio_router.protocols import messages
 from trio_router.protocols.codes import ALREADY_LISTENING, ALREADY_PROVIDED, NOT_ASKED, TOKEN_EXPIRED
+from trio_router.protocols.native.shapes import MAX_SEQ
 
 
 class _Parts:
@@ -143,25 +144,29 @@ class Client:
         disclose: bool = False,
         to: str | None = None,
         exclude: Iterable[str] = (),
+        seq: int | None = None,
     ) -> None:
         """Publish to ``channel``; with ``acknowledge``, wait until the router has accepted it.
 
         ``echo``: whether we get it too, if we are subscribed. ``disclose``: whether subscribers learn who published. For server
-        programs, ``to``: the id of the one session that gets it, if subscribed; ``exclude``: of those that do not.
+        programs, ``to``: the id of the one session that gets it, if subscribed; ``exclude``: of those that do not. ``seq`` is a count
+        of your own, from 0 to 2**53 - 1, which subscribers are given with the event.
 
         Raises:
             RequestRefused: the router refused it (without ``acknowledge`` that goes to ``on_error`` instead).
             ConnectionLost: it is not known whether it was published.
-            ValueError: ``data`` is not JSON.
+            ValueError: ``data`` is not JSON, or ``seq`` is out of its range.
         """
+        if seq is not None and not 0 <= seq <= MAX_SEQ:
+            raise ValueError(f"seq: expected an integer from 0 to {MAX_SEQ}")
         payload = outgoing(data)
         session = self._supervisor.current()
         without = tuple(exclude)
         if not acknowledge:
-            await session.send(messages.Publish(channel, payload, None, echo, disclose, to, without))
+            await session.send(messages.Publish(channel, payload, None, echo, disclose, to, without, seq))
             return
         await session.request(
-            lambda request_id: messages.Publish(channel, payload, request_id, echo, disclose, to, without)
+            lambda request_id: messages.Publish(channel, payload, request_id, echo, disclose, to, without, seq)
         )
 
     @asynccontextmanager
@@ -367,7 +372,10 @@ class Client:
     def received(self, session: Session, reply: messages.Reply) -> None:
         """A message that answers no request; called by the reader, which must not wait."""
         if isinstance(reply, messages.Event):
-            event = Event(reply.channel, value_of(reply.data), reply.publisher, not reply.data.is_absent)
+            has_data = not reply.data.is_absent
+            event = Event(
+                reply.channel, value_of(reply.data), reply.publisher, has_data, reply.source, reply.seq
+            )
             self._put("subscribe", reply.subscription or reply.channel, event)
         elif isinstance(reply, messages.Invoke):
             offer = self._offers.get(reply.procedure)

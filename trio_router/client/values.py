@@ -20,12 +20,17 @@ _encode = msgspec.json.Encoder().encode
 
 @attrs.frozen
 class Event:
-    """An event. ``publisher`` is who published, if they let it be known; ``has_data`` tells null from nothing at all."""
+    """An event. ``publisher`` is who published, if they let it be known; ``has_data`` tells null from nothing at all.
+
+    ``source`` is the participant it came from, on ``prs:`` and ``sys:`` channels; ``seq`` the count that the publisher gave it.
+    """
 
     channel: str
     data: Any
     publisher: messages.Publisher | None = None
     has_data: bool = True
+    source: messages.Source | None = None
+    seq: int | None = None
 
 
 @attrs.frozen

@@ -81,7 +81,7 @@ class Publish(Message, frozen=True):
 
     ``echo``: whether the publisher receives it too, if subscribed. ``disclose``: whether receivers are told
     who published (the router fills that in, never the client). Server programs alone may name sessions: ``to``, the one
-    that receives it if subscribed, or ``exclude``, those that do not.
+    that receives it if subscribed, or ``exclude``, those that do not. ``seq`` is the publisher's own count, handed on as it is.
     """
 
     channel: str
@@ -91,6 +91,7 @@ class Publish(Message, frozen=True):
     disclose: bool = False
     to: str | None = None
     exclude: tuple[str, ...] = ()
+    seq: int | None = None
 
 
 class Listen(Message, frozen=True):
@@ -284,13 +285,25 @@ class Publisher(msgspec.Struct, frozen=True):
     user: str
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Which participant of a ``prs:`` or ``sys:`` channel an event came from, as the router knows it."""
+
+    session: str
+    sysid: str
+
+
 class Event(Message, frozen=True):
-    """An event on ``channel``; ``subscription`` is the pattern it matched when that differs from the channel."""
+    """An event on ``channel``; ``subscription`` is the pattern it matched when that differs from the channel.
+
+    ``source``: the participant it came from, on ``prs:`` and ``sys:`` channels. ``seq``: the count that the publisher gave it.
+    """
 
     channel: str
     data: Payload = ABSENT
     subscription: str | None = None
     publisher: Publisher | None = None
+    source: Source | None = None
+    seq: int | None = None
 
 
 class ListenFound(Message, frozen=True):

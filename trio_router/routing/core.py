@@ -365,21 +365,25 @@ class Core:
         accepted: Callable[[], None] | None = None,
         to: str | None = None,
         exclude: Sequence[str] = (),
+        seq: int | None = None,
     ) -> None:
         """Publish to ``channel``. ``accepted`` is called once it is granted, before the first delivery.
 
         ``echo``: the publisher receives it too, if subscribed. ``disclose``: receivers are told who published. A channel of a
         kind must stand open (NOT_OPEN). ``to``: of those who receive the channel, this session alone; ``exclude``: not
-        these. Both are for server programs (SERVER_ONLY).
+        these. Both are for server programs (SERVER_ONLY). ``seq``: the publisher's own count, which receivers are given as it is;
+        on ``prs:`` and ``sys:`` channels they are told which participant the event came from.
         """
         self._check(session)
-        word = publishing_word(session.openings, channel) if ":" in channel else CLOSED
+        word, source = CLOSED, None
+        if ":" in channel:
+            word, source = publishing_word(session.openings, channel), self.participants.source(session, channel)
         decision = self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
         _grant(Action.EVENT_PUBLISH, decision)
         if to is None and not exclude:
             if accepted is not None:
                 accepted()
-            self.events.publish(session, channel, data, echo=echo, disclose=disclose)
+            self.events.publish(session, channel, data, echo=echo, disclose=disclose, source=source, seq=seq)
             return
         if not session.identity.is_server:
             raise Refused(codes.SERVER_ONLY, "exclude" if to is None else "to")
@@ -389,7 +393,17 @@ class Core:
         target = self._sessions.get(to) if to is not None else None
         if to is None or target is not None:
             only = target.peer if target is not None else None
-            self.events.publish(session, channel, data, echo=echo, disclose=disclose, only=only, without=without)
+            self.events.publish(
+                session,
+                channel,
+                data,
+                echo=echo,
+                disclose=disclose,
+                only=only,
+                without=without,
+                source=source,
+                seq=seq,
+            )
 
     # ---- listening --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
 from trio_router.protocols import codes
+from trio_router.protocols.messages import Source
 from trio_router.routing.peer import Delivery, Peer
 from trio_router.routing.session import Session
 from trio_router.routing.subscriptions import Subscription, Subscriptions
@@ -100,11 +101,14 @@ class Events:
         disclose: bool,
         only: Peer | None = None,
         without: Collection[Peer] = (),
+        source: Source | None = None,
+        seq: int | None = None,
     ) -> None:
         """Hand an event to everybody who subscribed its channel: the exact subscription first, then the patterns.
 
         ``echo``: also to the publisher, if subscribed. ``disclose``: tell who published, which the router knows
         and nobody can claim (T28). ``only``: to nobody else; ``without``: not to these. ``session`` is None for a publisher without a session.
+        ``source`` and ``seq`` go along as they are.
         """
         publisher = session.publisher if disclose and session is not None else None
         if not echo and session is not None:
@@ -112,9 +116,10 @@ class Events:
         told = 0
         exact = self._exact.get(channel)
         if exact is not None:
-            told = _deliver(exact, Delivery(channel, data, None, publisher), only, without)
+            told = _deliver(exact, Delivery(channel, data, None, publisher, source, seq), only, without)
         for subscription in self._index.matching(channel):
-            told += _deliver(subscription, Delivery(channel, data, subscription.name, publisher), only, without)
+            delivery = Delivery(channel, data, subscription.name, publisher, source, seq)
+            told += _deliver(subscription, delivery, only, without)
         self._metrics.events.inc()
         self._metrics.deliveries.inc(told)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from trio_router.names import PRESENCE, SYSTEM, kind_of
-from trio_router.protocols.messages import Participant
+from trio_router.protocols.messages import Participant, Source
 from trio_router.routing.events import Events
 from trio_router.routing.session import Session
 from trio_router.tokens.trust import Trust
@@ -38,6 +38,11 @@ class Participants:
     def of(self, channel: str) -> tuple[Participant, ...]:
         """Who is on ``channel``, in the order they came."""
         return tuple(participant for participant, _ in self._channels.get(channel, {}).values())
+
+    def source(self, session: Session, channel: str) -> Source | None:
+        """Who ``session`` is on ``channel``; None if it is no participant there."""
+        known = self._channels.get(channel, {}).get(session)
+        return None if known is None else Source(session.id, known[0].sysid)
 
     def join(self, session: Session, channel: str, trust: Trust | None) -> None:
         """``session`` has opened ``channel`` once more."""

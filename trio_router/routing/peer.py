@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols.codes import CloseCode
-from trio_router.protocols.messages import Participant, Publisher
+from trio_router.protocols.messages import Participant, Publisher, Source
 
 
 class Delivery:
@@ -21,7 +21,7 @@ class Delivery:
     many sessions receive it.
     """
 
-    __slots__ = ("channel", "data", "frames", "publisher", "subscription")
+    __slots__ = ("channel", "data", "frames", "publisher", "seq", "source", "subscription")
 
     def __init__(
         self,
@@ -29,11 +29,15 @@ class Delivery:
         data: Payload,
         subscription: str | None = None,
         publisher: Publisher | None = None,
+        source: Source | None = None,
+        seq: int | None = None,
     ) -> None:
         self.channel = channel
         self.data = data
         self.subscription = subscription
         self.publisher = publisher
+        self.source = source
+        self.seq = seq
         self.frames: dict[object, bytes] = {}
 
 

@@ -224,6 +224,7 @@ class Connection:
             accepted=None if request_id is None else lambda: self._done(request_id),
             to=message.to,
             exclude=message.exclude,
+            seq=message.seq,
         )
 
     def _listen(self, message: messages.Listen) -> None:
@@ -298,9 +299,7 @@ class Connection:
         frame = delivery.frames.get(self._wire.key)
         if frame is None:
             try:
-                frame = self._wire.event_frame(
-                    delivery.channel, delivery.data, delivery.subscription, delivery.publisher
-                )
+                frame = self._wire.event_frame(delivery)
             except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
                 self._fault(error)
                 return

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from trio_router.limits import Limits
-from trio_router.payload import Payload
 from trio_router.protocols import messages
 from trio_router.protocols.native import codec
 from trio_router.protocols.native.shapes import SUBPROTOCOL
+from trio_router.routing.peer import Delivery
 
 
 class Wire(Protocol):
@@ -28,9 +28,7 @@ class Wire(Protocol):
     def frame(self, message: messages.Reply) -> bytes:
         """``message`` as one whole WebSocket frame."""
 
-    def event_frame(
-        self, channel: str, data: Payload, subscription: str | None, publisher: messages.Publisher | None
-    ) -> bytes:
+    def event_frame(self, delivery: Delivery) -> bytes:
         """An event as one whole WebSocket frame."""
 
 
@@ -50,7 +48,12 @@ class NativeWire:
     def frame(self, message: messages.Reply) -> bytes:
         return codec.frame(message)
 
-    def event_frame(
-        self, channel: str, data: Payload, subscription: str | None, publisher: messages.Publisher | None
-    ) -> bytes:
-        return codec.event_frame(channel, data, subscription, publisher)
+    def event_frame(self, delivery: Delivery) -> bytes:
+        return codec.event_frame(
+            delivery.channel,
+            delivery.data,
+            delivery.subscription,
+            delivery.publisher,
+            delivery.source,
+            delivery.seq,
+        )

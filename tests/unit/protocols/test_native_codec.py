@@ -508,13 +508,30 @@ def test_every_reply_is_tried_above() -> None:
     st.one_of(st.just(ABSENT), st.builds(Payload, st.text() | st.lists(st.integers(-9, 9)))),
     st.none() | st.text(),
     st.none() | st.builds(messages.Publisher, st.text(), st.text()),
+    st.none() | st.builds(messages.Source, st.text(), st.text()),
+    st.none() | st.integers(0, 2**53 - 1),
 )
 def test_the_fast_way_to_write_an_event_writes_the_same(
-    channel: str, data: Payload, subscription: str | None, publisher: messages.Publisher | None
+    channel: str,
+    data: Payload,
+    subscription: str | None,
+    publisher: messages.Publisher | None,
+    source: messages.Source | None,
+    seq: int | None,
 ) -> None:
-    by_hand = encode_event(channel, data, subscription, publisher)
-    assert json.loads(by_hand) == json.loads(encode(messages.Event(channel, data, subscription, publisher)))
-    assert event_frame(channel, data, subscription, publisher).endswith(by_hand)
+    parts = (channel, data, subscription, publisher, source, seq)
+    by_hand = encode_event(*parts)
+    assert json.loads(by_hand) == json.loads(encode(messages.Event(*parts)))
+    assert event_frame(*parts).endswith(by_hand)
+
+
+@pytest.mark.parametrize("seq", ["-1", "9007199254740992", "1.5", '"1"', "true", "[]"])
+def test_a_count_is_an_integer_that_every_client_can_count_to(seq: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode(b'{"type":"publish","channel":"a","seq":' + seq.encode() + b"}")
+    good = decode(b'{"type":"publish","channel":"a","seq":9007199254740991}')
+    assert isinstance(good, messages.Publish)
+    assert good.seq == 2**53 - 1
 
 
 @pytest.mark.threat("T16")

@@ -15,7 +15,7 @@ from trio_router.permissions.decision import Action
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
-from trio_router.protocols.messages import Participant
+from trio_router.protocols.messages import Participant, Source
 from trio_router.routing.core import Core
 from trio_router.routing.door import Door
 from trio_router.routing.tracing import explain_at_door
@@ -363,6 +363,30 @@ def test_participants_are_told_of_each_other() -> None:
     world.core.detach(bert.session)
     assert anna.take() == [("participant", "prs:x", "left", his, None)]
     assert world.core.participants_of(watcher.session, "prs:x") == (ours,)
+
+
+@pytest.mark.threat("T28")
+@pytest.mark.parametrize("channel", ["prs:room", "sys:room"])
+def test_an_event_tells_which_participant_it_came_from(channel: str) -> None:
+    world = TrustWorld()
+    one, two, server = world.enter("egon"), world.enter("rosa"), world.enter("boss", server=True)
+    world.subscribe(one, channel, sysid="desk-1")
+    world.connect(two, channel, sysid="desk-2")
+    for member, seq in ((one, 1), (two, 7), (server, None)):
+        world.core.publish(member.session, channel, Payload(1), seq=seq)
+    told = [(event.source, event.seq) for event in one.peer.events]
+    assert told == [(Source(one.session.id, "desk-1"), 1), (Source(two.session.id, "desk-2"), 7), (None, None)]
+    assert [event.publisher for event in one.peer.events] == [None] * 3  # who that is elsewhere is another question
+
+
+def test_a_count_goes_along_on_every_channel_and_a_source_on_those_with_participants() -> None:
+    world = TrustWorld()
+    one = world.enter()
+    world.subscribe(one, "pvt:x")
+    world.core.subscribe(one.session, "news")
+    for channel in ("pvt:x", "news"):
+        world.core.publish(one.session, channel, Payload(1), seq=3)
+    assert [(event.source, event.seq) for event in one.peer.events] == [(None, 3)] * 2
 
 
 def test_a_session_counts_once_however_it_uses_a_channel() -> None:

@@ -25,6 +25,7 @@ from trio_router.protocols import codes, messages, strictjson
 from trio_router.protocols.frames import text_frame
 from trio_router.protocols.native.shapes import (
     MAX_CONCURRENCY,
+    MAX_SEQ,
     MAX_TIMEOUT,
     REPLY_BY_CLASS,
     REQUEST_BY_VERB,
@@ -107,6 +108,8 @@ def encode_event(
     data: Payload = ABSENT,
     subscription: str | None = None,
     publisher: messages.Publisher | None = None,
+    source: messages.Source | None = None,
+    seq: int | None = None,
 ) -> bytes:
     """The same text as ``encode(messages.Event(...))``, written by hand because it is the busiest of all."""
     # A checked channel name holds nothing that JSON escapes, but this function does not rely on it.
@@ -117,6 +120,10 @@ def encode_event(
         parts += (b',"subscription":', _encode(subscription))
     if publisher is not None:
         parts += (b',"publisher":', _encode(publisher))
+    if source is not None:
+        parts += (b',"source":', _encode(source))
+    if seq is not None:
+        parts += (b',"seq":', _encode(seq))
     parts.append(b"}")
     return b"".join(parts)
 
@@ -126,9 +133,11 @@ def event_frame(
     data: Payload = ABSENT,
     subscription: str | None = None,
     publisher: messages.Publisher | None = None,
+    source: messages.Source | None = None,
+    seq: int | None = None,
 ) -> bytes:
     """An event as one whole WebSocket frame, to be made once and shared by all who get it."""
-    return text_frame(encode_event(channel, data, subscription, publisher))
+    return text_frame(encode_event(channel, data, subscription, publisher, source, seq))
 
 
 def frame(message: messages.Reply) -> bytes:
@@ -176,6 +185,8 @@ def _publish(message: messages.Publish) -> None:
         _id(message.to, "to")
     for position, session in enumerate(message.exclude):
         _id(session, f"exclude[{position}]")
+    if message.seq is not None and not 0 <= message.seq <= MAX_SEQ:
+        raise _Bad(codes.INVALID_MESSAGE, f"seq: expected an integer from 0 to {MAX_SEQ}")
 
 
 def _subscription(message: messages.Subscribe | messages.Unsubscribe) -> None:

@@ -21,6 +21,7 @@ SUBPROTOCOL: Final = "trio-router.v1+json"
 TAG: Final = "type"
 
 MAX_TIMEOUT: Final = 2**31 - 1  # milliseconds, 24 days: what timers everywhere can hold
+MAX_SEQ: Final = 2**53 - 1  # beyond this not every JSON reader counts
 MAX_CONCURRENCY: Final = 2**31 - 1
 
 
