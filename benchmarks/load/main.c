@@ -197,9 +197,10 @@ static void course(void) {
             now = clock_ns();
             warm = now + (uint64_t)(options.warmup * 1e9);
             moved = now;
+            if (options.count) measuring = 1, first = mark();
             scenario->settled();
         } else if (!scenario->own_course) {
-            if (!measuring && (now >= warm || options.count)) {
+            if (!measuring && now >= warm) {
                 measuring = 1;
                 first = mark();
                 end = first.at + (uint64_t)(options.seconds * 1e9);
