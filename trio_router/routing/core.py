@@ -542,6 +542,14 @@ class Core:
         self._check(session)
         return self.presence.query(session, users)
 
+    def presence_of_everybody(self, session: Session) -> None:
+        """Returns unless the rules deny the presence of everybody outright, see :meth:`Presence.check_everybody`. DENIED.
+
+        For protocols that refuse such requests as a whole; otherwise whoever may not be seen is left out without a word.
+        """
+        self._check(session)
+        self.presence.check_everybody(session)
+
     def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> dict[str, str]:
         """Watch users (None: everybody it may see); returns the denied names as above. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
         self._check(session)
@@ -555,14 +563,14 @@ class Core:
         self.presence.unsubscribe(session, users)
 
 
-def _grant(action: Action, decision: Decision) -> None:
-    if not decision.allowed:
-        if decision.reason is Reason.RECORDS_NEEDED:
-            raise RecordsNeeded(decision.records, lambda: refusal(action, decision))
-        raise refusal(action, decision)
 def _tell(loss: Loss) -> None:
     if loss.pattern is None:  # else it was told before others were asked
         refused = refusal(loss.action, loss.decision)
         loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
 
 
+def _grant(action: Action, decision: Decision) -> None:
+    if not decision.allowed:
+        if decision.reason is Reason.RECORDS_NEEDED:
+            raise RecordsNeeded(decision.records, lambda: refusal(action, decision))
+        raise refusal(action, decision)

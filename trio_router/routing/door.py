@@ -246,7 +246,8 @@ def _fault(section: str, name: str, *, wildcards: bool) -> Decision | None:
     """The denial a name earns by its spelling, whatever the rules say; None if it is fit to be decided."""
     try:
         if section == "presence":
-            check_user_id(name)
+            if not (wildcards and name == "*"):  # everybody
+                check_user_id(name)
             return None  # a user's id has no kind, it may hold a colon
         if section == "rpc":
             check_procedure(name)

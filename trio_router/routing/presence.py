@@ -105,6 +105,21 @@ class Presence:
             session.watches[user] = self._named.join(user, session)
         return denied
 
+    def check_everybody(self, session: Session) -> None:
+        """Returns unless the rules deny everybody to ``session``: it may see some, or that depends on whom.
+
+        The rules are asked about the wildcard ``*``. What they cannot prove about it is decided user by user.
+
+        Raises:
+            Refused: DENIED, RULE_FAILED, KEY_GRANT.
+            RecordsNeeded: load them and ask again.
+        """
+        decision = self._door.authorize_pattern(session.identity, Action.PRESENCE_ALLOW, "*")
+        if decision.reason is Reason.RECORDS_NEEDED:
+            _check_decided([decision])
+        if not decision.allowed and decision.reason is not Reason.NOT_PROVABLE:
+            raise refusal(Action.PRESENCE_ALLOW, decision)
+
     def unsubscribe(self, session: Session, users: Sequence[str] | None) -> None:
         """Stop watching the named ``users`` (those that are watched), or everybody (None).
 

@@ -3,11 +3,15 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.routing.world import World, refused
+from trio_router.clock import ManualClock
+from trio_router.grants import Grants
 from trio_router.identity import OPEN_USER_ID, Identity, User, new_session_id
 from trio_router.limits import Limits
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action
+from trio_router.permissions.loader import load_rules
 from trio_router.protocols import codes
+from trio_router.scope import Scope
 from trio_router.testing.peers import RecordingPeer
 from trio_router.testing.rules import FixedRules
 
@@ -202,3 +206,38 @@ def test_whoever_leaves_is_told_nothing_more_and_leaves_nothing_behind() -> None
     assert anna.told == []
     world.core.detach(ben.session)
     assert world.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [
+        ('"*": {allow: true}', None),
+        ('"*": {allow: false}', codes.DENIED),
+        ('"*": {allow: user.id === "anna"}', None),
+        ('"*": {allow: user.id === "ben"}', codes.DENIED),
+        ('"*": {allow: name === user.id}', None),  # that depends on whom
+        ("$user: {allow: $user === user.id}", None),
+        ('"*": {allow: false}\n  ben: {allow: true}', codes.DENIED),
+        ("ben: {allow: true}", None),
+        ('"*": {allow: user.data.x.y}', codes.RULE_FAILED),
+    ],
+)
+def test_presence_of_everybody_is_refused_if_the_rules_certainly_deny_it(rules: str, code: int | None) -> None:
+    world = World(load_rules(f"presence:\n  {rules}\n", "rules.yml", clock=ManualClock()))
+    anna = world.join("anna")
+    if code is None:
+        world.core.presence_of_everybody(anna.session)
+    else:
+        with refused(code):
+            world.core.presence_of_everybody(anna.session)
+
+
+def test_presence_of_everybody_needs_the_grant_and_the_permission() -> None:
+    world = World()
+    for code, identity in (
+        (codes.KEY_GRANT, Identity("main", new_session_id(), User("a"), key="k", grants=Grants(presence=False))),
+        (codes.DENIED, Identity("main", new_session_id(), User("b"), scope=Scope.of(["subscribe"], None))),
+    ):
+        session = world.core.attach(identity, RecordingPeer())
+        with refused(code):
+            world.core.presence_of_everybody(session)

@@ -472,6 +472,14 @@ async def test_presence_of_everybody(make_world: Make, autojump_clock: MockClock
     assert ann.told() == []
 
 
+async def test_presence_of_everybody_that_the_rules_deny(make_world: Make, autojump_clock: MockClock, way: str) -> None:
+    ann = await user(make_world(rules=FixedRules({}), protocols=speaking()), "ann", way)
+    denied = [Packet(PRESENCE, P.MESSAGE_DENIED, is_error=True, original_action=P.QUERY_ALL)]
+    assert await ann.say(PRESENCE, P.QUERY_ALL) == denied
+    told = await ann.say(PRESENCE, P.SUBSCRIBE_ALL)
+    assert told[0] == Packet(PRESENCE, P.MESSAGE_DENIED, is_error=True, original_action=P.SUBSCRIBE_ALL)
+
+
 async def test_presence_of_some(make_world: Make, autojump_clock: MockClock, way: str) -> None:
     rules = Rules()
     rules.deny(Action.PRESENCE_ALLOW, "no")

@@ -33,6 +33,7 @@ class Presence:
         users: list[str] = []
 
         def query() -> None:
+            self._core.presence_of_everybody(session)
             found, _ = self._core.presence_query(session, None)
             users.extend(user for user in found if user != session.identity.user.id)
 
@@ -95,6 +96,7 @@ class Presence:
 
     def _subscribe_all(self, packet: Packet) -> Work:
         def subscribe() -> None:
+            self._core.presence_of_everybody(self._voice.session)
             self._core.presence_subscribe(self._voice.session, None)
 
         yield from self._voice.attempt(subscribe, packet, None)
