@@ -17,6 +17,9 @@ class Metrics:
         self.connections = Gauge(
             "trio_router_connections", "Open connections.", ["state"], registry=self.registry
         )  # state: handshake, quarantine, live
+        self.sessions = Gauge(
+            "trio_router_sessions", "Logged-in sessions by what they speak.", ["protocol"], registry=self.registry
+        )  # protocol: native, deepstream, deepstream-json
         self.refused_connections = Counter(
             "trio_router_refused_connections",
             "Connections refused before a session.",

@@ -164,7 +164,7 @@ class SessionServer:
                 if self._dismissed:
                     ending.end(codes.APP_CLOSED)
                 identity = await self._quarantine(conversation)
-                await self._connected(conversation, identity)
+                await self._connected(conversation, identity, seat.link.upgrade.protocol)
         except SessionEnd as end:
             return _End(end.code)
         except LinkClosed as closed:
@@ -184,15 +184,17 @@ class SessionServer:
             self._waiting -= 1
             gauge.dec()
 
-    async def _connected(self, conversation: Conversation, identity: Identity) -> None:
+    async def _connected(self, conversation: Conversation, identity: Identity, protocol: str) -> None:
         if self._revoked(identity):  # between its acceptance and its place among the sessions (T52)
             raise SessionEnd(codes.REVOKED)
-        gauge = self._metrics.connections.labels("live")
-        gauge.inc()
+        gauges = self._metrics.connections.labels("live"), self._metrics.sessions.labels(protocol)
+        for gauge in gauges:
+            gauge.inc()
         try:
             await conversation.live(identity)
         finally:
-            gauge.dec()
+            for gauge in gauges:
+                gauge.dec()
 
     async def _close(self, link: Link, end: _End, ending: Ending, conversation: Conversation | None) -> None:
         await self._turns.take()

@@ -686,3 +686,17 @@ async def test_what_cannot_be_told_to_one_ends_that_one(
     assert cause.closed is None
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["session_failed"]
     assert "secret" not in str(logs)
+
+
+async def test_sessions_are_counted_by_what_they_speak(make_world: Make, autojump_clock: MockClock, way: str) -> None:
+    world = make_world(protocols=speaking())
+
+    def speak(protocol: str) -> float:
+        return float(world.metrics.sessions.labels(protocol)._value.get())
+
+    await connect(world, way)  # not yet
+    client, _ = await user(world, way=way), await world.user("native")
+    assert (speak(way), speak("native")) == (1, 1)
+    client.link.hang_up()
+    await settle()
+    assert (speak(way), speak("native")) == (0, 1)
