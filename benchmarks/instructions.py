@@ -24,7 +24,8 @@ from typing import Any, Final
 import attrs
 
 from benchmarks.compare.processes import Running, free_port, running
-from benchmarks.compare.servers import BY_NAME, Server
+from benchmarks.compare.server import Server
+from benchmarks.compare.servers import BY_NAME
 from benchmarks.generator import build_load, measure
 
 PATIENCE: Final = 300.0

@@ -15,7 +15,7 @@ of five rounds counts. What each one does:
   same ones each time, which no server's decisions are; the other line gives each decision its own. No lookup: it has none.
 * pycasbin: a model with ``r.sub == r.name``; with lookup a policy line for each pattern, matched by ``keyMatch2``.
 
-The peers are optional: ``tox -e bench`` installs them, and one that is not there is left out.
+The peers are optional: ``tox -e bench-rules`` installs them, and one that is not there is left out.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ import attrs
 from benchmarks.compare import page, scenarios, table
 from benchmarks.compare.machine import describe
 from benchmarks.compare.measuring import Bench, carry_out
-from benchmarks.compare.servers import ALL, BY_NAME, Missing
+from benchmarks.compare.server import Missing
+from benchmarks.compare.servers import ALL, BY_NAME
 from benchmarks.generator import BUILT, BuildFailed, build_load
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare.servers import NGINX, NPM
+from benchmarks.compare.peers import NGINX, NPM
 from benchmarks.generator import BUILT, ROOT
 
 

@@ -20,7 +20,7 @@ import attrs
 
 from benchmarks.compare.processes import Running, ServerFailed, core_busy, free_port, running
 from benchmarks.compare.scenarios import RATES, Scenario
-from benchmarks.compare.servers import Missing, Server
+from benchmarks.compare.server import Missing, Server
 from benchmarks.generator import LoadFailed, measure
 
 QUIET_WAIT: Final = 1.0

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks.compare.servers import BY_NAME, Server
+from benchmarks.compare.server import Server
+from benchmarks.compare.servers import BY_NAME
 from benchmarks.generator import ROOT
 
 FOLDER: Final = ROOT / "benchmarks" / "scenarios"

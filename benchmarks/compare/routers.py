@@ -1,0 +1,178 @@
+"""The router as it is measured: whole, with login, rules, limits and metrics, in the variants that are compared.
+
+``BENCH_TREE`` in the environment names another checkout to be measured in place of this one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from benchmarks.compare.certificates import certificate
+from benchmarks.compare.server import Server, offers
+from benchmarks.generator import ROOT
+from trio_router.auth.accounts import Accounts
+from trio_router.auth.passwords import PasswordHasher
+from trio_router.clock import SystemClock
+from trio_router.config.schema import APP
+from trio_router.secret import Secret
+from trio_router.storage.opening import open_user_store
+
+ROUTER_CONFIG: Final = """\
+rules: rules.yml
+login: [{login}]
+login_deadline: 600
+listen: {{port: {port}, backlog: 4096{tls}}}
+storage: {{url: "{storage}"}}
+limits: {{connections: 20000, connections_per_ip: 20000, unauthenticated_connections: 20000, login_timeout: 600}}
+{more}"""
+
+RULES: Final = {
+    "constant": "true",
+    "user": "user.id === $user",
+    "role": "user.data.role === 'member'",
+    "data": "typeof data.text === 'string' && data.text.length <= 1000",
+}
+"""What is evaluated on each publish and call. "role" stands in the main comparison; the others are measured beside it."""
+
+
+OPEN: Final = "{strategy: open, allow_username: true, user_data: {role: member}}"
+
+
+def _router(
+    rule: str = "role", *, tls: bool = False, more: str = "", rules: int = 0, login: str = OPEN, users: bool = False
+) -> Callable[[Path, int], list[str]]:
+    def command(folder: Path, port: int) -> list[str]:
+        lines = ["event:"]
+        lines += [f'  "other/{number}/$x": {{publish: "user.id === $x"}}' for number in range(rules)]
+        lines += ['  "bench/*": {subscribe: true}']
+        lines += [f'  "bench/$user/$channel": {{subscribe: true, publish: "{RULES[rule]}"}}']
+        lines += ["rpc:", f'  "bench/$name": {{provide: true, request: "{RULES["role"]}"}}']
+        lines += ['presence: {"*": {allow: true}}']
+        (folder / "rules.yml").write_text("\n".join(lines) + "\n")
+        pair = certificate() if tls else None
+        section = f", tls: {{certificate: {pair[0]}, key: {pair[1]}}}" if pair else ""
+        storage = "sqlite:///users.db" if users else "memory://"
+        if users:
+            trio.run(_add_user, folder)
+        config = ROUTER_CONFIG.format(port=port, tls=section, more=more, login=login, storage=storage)
+        (folder / "config.yml").write_text(config)
+        return [sys.executable, "-m", "trio_router", "serve", "--config", "config.yml"]
+
+    return command
+
+
+async def _add_user(folder: Path) -> None:
+    folder.chmod(0o700)
+    store = open_user_store(Secret("sqlite:///users.db"), folder)
+    await Accounts(store, APP, PasswordHasher(), SystemClock()).add("open", Secret(PASSWORD))
+    await store.aclose()
+
+
+PASSWORD: Final = "".join(chr(letter) for letter in range(97, 113))
+TOKEN_KEY: Final = 2 * "".join(chr(letter) for letter in range(97, 123))
+JWT: Final = f'{{strategy: jwt, issuer: bench, audience: bench, algorithms: [HS256], secret: "{TOKEN_KEY}"}}'
+
+
+def _token() -> str:
+    """A JWT of a day, signed as the issuer of ``JWT``."""
+    now = int(time.time())
+    claims = {"iss": "bench", "aud": "bench", "sub": "open", "iat": now, "exp": now + 86_000}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "HS256"}, claims)]
+    signature = hmac.digest(TOKEN_KEY.encode(), b".".join(parts), "sha256")
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+_EVERYTHING: Final = offers("events", "channels", "patterns", "calls", "logins", "idle")
+_DEEPSTREAM: Final = {"dialect": "deepstream", "path": "/deepstream"}
+_LOGIN: Final = {"dialect": "native", "auth": '{"username":"open"}'}
+
+
+def _router_environ() -> dict[str, str]:
+    return {"PYTHONPATH": os.environ.get("BENCH_TREE", str(ROOT))}
+
+
+ROUTERS: Final = [
+    Server(
+        "router",
+        "trio_router, native protocol, a rule on user data",
+        _router(),
+        _EVERYTHING,
+        _LOGIN,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-deepstream",
+        "trio_router, deepstream protocol",
+        _router(more="deepstream: {}\n"),
+        offers("events", "channels", "calls", "idle", "logins"),
+        _DEEPSTREAM,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-constant",
+        "trio_router, the rule is true",
+        _router("constant"),
+        _EVERYTHING,
+        _LOGIN,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-user",
+        "trio_router, the rule is user.id === $user",
+        _router("user"),
+        _EVERYTHING,
+        _LOGIN,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-data",
+        "trio_router, the rule reads data",
+        _router("data"),
+        _EVERYTHING,
+        _LOGIN,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-100k-rules",
+        "trio_router with 100,000 further rules",
+        _router(rules=100_000),
+        _EVERYTHING,
+        _LOGIN,
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-tls",
+        "trio_router over TLS",
+        _router(tls=True),
+        _EVERYTHING,
+        {**_LOGIN, "tls": "1"},
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-jwt",
+        "trio_router, logins by a JWT (HS256)",
+        _router(login=JWT),
+        offers("logins"),
+        {"dialect": "native", "auth": json.dumps({"token": _token()})},
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-users",
+        "trio_router, logins by a password (argon2id)",
+        _router(login="{strategy: users, hash_queue: 100000}", users=True),
+        offers("logins"),
+        # One login is some 15 ms of hashing, on purpose: fewer of them say as much.
+        {"dialect": "native", "auth": json.dumps({"username": "open", "password": PASSWORD}), "connections": "200"},
+        environ=_router_environ(),
+    ),
+]
