@@ -229,7 +229,7 @@ PEERS: Final = [
         "crossbar",
         "Crossbar, WAMP in JSON, one worker",
         _crossbar,
-        _EVERYTHING,
+        offers("events", "channels", "patterns", "calls", "logins", "idle"),
         {"dialect": "wamp"},
         _venv("crossbar", "crossbar"),
         _has_venv("crossbar", "crossbar"),
