@@ -68,6 +68,10 @@ class Client:
         """One order; waits for what comes of it. Raises ``ClientError``."""
         return await self._node.order(what, args, client=self.name)
 
+    async def tell(self, what: str, *args: Any) -> None:
+        """One order of which nothing need come."""
+        await self._node.tell(what, args, client=self.name)
+
     def note(self, entry: tuple[Any, ...]) -> None:
         """It saw something."""
         self.saw.append(entry)
@@ -144,14 +148,21 @@ class Node:
             done.set()
 
         self._waiting[number] = answered
-        order = {"id": number, "do": what, "args": args} | ({} if client is None else {"client": client})
-        async with self._sending:
-            await self._orders.send_all(json.dumps(order).encode() + b"\n")
+        await self._send(number, what, args, client)
         with trio.fail_after(PATIENCE * 2):
             await done.wait()
         if "error" in answers[0]:
             raise ClientError(answers[0]["error"])
         return answers[0]["value"]
+
+    async def tell(self, what: str, args: tuple[Any, ...], *, client: str | None = None) -> None:
+        """One order, whatever comes of it."""
+        await self._send(_next_number(), what, args, client)
+
+    async def _send(self, number: int, what: str, args: tuple[Any, ...], client: str | None) -> None:
+        order = {"id": number, "do": what, "args": args} | ({} if client is None else {"client": client})
+        async with self._sending:
+            await self._orders.send_all(json.dumps(order).encode() + b"\n")
 
     async def listen(self, output: trio.lowlevel.FdStream) -> None:
         """Take what the driver says, until cancelled."""
