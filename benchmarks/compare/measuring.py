@@ -137,8 +137,8 @@ def _measured(
         "seconds": bench.seconds,
         "channel": "bench/open/",
         "port": target.port,
-        **options,
         **server.options,
+        **options,
     }
     run = _once(bench, target, full)
     if scenario.half_load:

@@ -13,6 +13,7 @@ enum kind {
     EVENT,   /* with `seq` */
     INVOKE,  /* with `call` */
     RESULT,  /* with `id` */
+    ANSWER,  /* to a question who is online, with `id` */
     REFUSED, /* with the whole message in `text` */
 };
 

@@ -35,7 +35,12 @@ static enum kind read_json(struct conn *c, char *text, size_t length, struct mes
         return NOTHING;
     }
     if (IS("welcome\"")) return READY;
-    if (IS("done\"") || IS("presence\"")) return DONE;
+    if (IS("done\"")) return DONE;
+    if (IS("presence\"")) {
+        if (!(value = after(text, length, "\"id\":\"", '"', &size))) return NOTHING;
+        m->id = number(value, size);
+        return ANSWER;
+    }
     if (IS("error\"") || IS("closing\"") || IS("revoked\"")) {
         m->text = text, m->text_len = length;
         return REFUSED;

@@ -32,7 +32,7 @@ struct histogram latency;
 uint64_t operations, deliveries;
 int measuring, finished;
 
-static const struct scenario *const known[] = {&events_scenario, &calls_scenario, &idle_scenario, &logins_scenario};
+static const struct scenario *const known[] = {&events_scenario, &calls_scenario, &idle_scenario, &logins_scenario, &chat_scenario};
 static const struct scenario *scenario;
 static struct conn **queued;
 static size_t queued_len, queued_cap, opened_len, settled_len;
@@ -113,6 +113,9 @@ static void on_message(struct conn *c, char *text, size_t length) {
         if (!c->settled) fail("refused: %.*s", (int)m.text_len, m.text);
         if (!refused++) fprintf(stderr, "load: the first refusal: %.*s\n", (int)m.text_len, m.text);
         break;
+    case ANSWER:
+        if (c->waiting && !--c->waiting) settle(c);
+        /* fallthrough */
     default: scenario->message(c, kind, &m);
     }
 }

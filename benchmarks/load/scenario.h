@@ -33,7 +33,7 @@ extern struct histogram latency;
 extern uint64_t operations, deliveries; /* since the beginning */
 extern int measuring, finished;
 int may_begin(uint64_t number); /* whether the operation of this number, from 1 on, is still to be begun */
-extern const struct scenario events_scenario, calls_scenario, idle_scenario, logins_scenario;
+extern const struct scenario events_scenario, calls_scenario, idle_scenario, logins_scenario, chat_scenario;
 
 struct conn *open_conn(int role, int index, const char *path);
 const char *make_payload(uint64_t seq, size_t *length);

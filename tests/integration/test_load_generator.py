@@ -34,6 +34,8 @@ event:
   "bench/$channel": {subscribe: true, publish: true}
 rpc:
   "bench/$name": {provide: true, request: true}
+presence:
+  "*": {allow: true}
 """
 
 
@@ -172,3 +174,13 @@ def test_arguments_reach_the_generator_through_its_module() -> None:
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Connection refused" in done.stderr
+
+
+async def test_chat_mixes_events_calls_and_presence(router: int) -> None:
+    chat = await load(router, scenario="chat", subscribers=12, channels=3, count=300)
+    assert chat["operations"] == 300
+    assert chat["refused"] == 0
+    assert chat["events"] + chat["calls"] + chat["questions"] == 300
+    assert chat["deliveries"] == 4 * chat["events"]
+    assert 15 <= chat["calls"] <= 80
+    assert 3 <= chat["questions"] <= 40
