@@ -1,4 +1,4 @@
-"""``trio-router publish`` and ``subscribe``: events from and for a shell.
+"""``trio-router publish``, ``subscribe`` and ``listen``: events from and for a shell.
 
 Knows the client library. The rule that keeps it honest: one event is one line, whatever it holds, so that ``head``,
 ``grep`` and ``jq`` work.
@@ -87,6 +87,55 @@ def subscribe(
     talk(main)
     if left:
         raise Failure(f"{left} of {count} events did not come in time", code="timeout")
+
+
+@click.command()
+@click.argument("pattern")
+@click.argument("data", required=False)
+@click.option("--text", "as_text", is_flag=True, help="DATA is text, not JSON.")
+@click.option("--every", type=click.FloatRange(min=0, min_open=True), help="Publish DATA again after so many seconds.")
+@connection_options
+@json_option
+def listen(
+    *,
+    pattern: str,
+    data: str | None,
+    as_text: bool,
+    every: float | None,
+    connection: Connection,
+    as_json: bool,
+) -> None:
+    """Provide the channels that PATTERN matches, a regular expression, while somebody has them subscribed.
+
+    Prints each channel as it gets its first subscriber (+) and loses the last (-), until interrupted. DATA (JSON) is
+    published to it at once and, with --every, again and again.
+    """
+    value: Any = ABSENT if data is None else payload(data, as_text=as_text)
+
+    def show(channel: str, *, is_provided: bool) -> None:
+        fields = {"channel": channel, "provided": is_provided}
+        line(safe_json(fields) if as_json else f"{'+' if is_provided else '-'} {channel}")
+
+    async def main() -> None:
+        async with connection.open(reconnect=True) as client:
+
+            async def provide(channel: str) -> None:
+                show(channel, is_provided=True)
+                try:
+                    while data is not None:
+                        await client.publish(channel, value)
+                        await trio.sleep(every if every is not None else float("inf"))
+                    await trio.sleep_forever()
+                finally:
+                    show(channel, is_provided=False)
+
+            async with client.listen(pattern, provide) as listening:
+                click.echo(f"listening with {printable(pattern)}", err=True)
+                error = await listening.wait_ended()
+                if error is not None:
+                    raise error
+
+    talk(main)
 
 
 def _shown(event: Event, *, as_json: bool) -> str:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "hash-password": "trio_router.cli.passwords:hash_password",
     "init": "trio_router.cli.init:init",
     "keys": "trio_router.cli.keys:keys",
+    "listen": "trio_router.cli.events:listen",
     "provide": "trio_router.cli.calls:provide",
     "publish": "trio_router.cli.events:publish",
     "revoke": "trio_router.cli.revoke:revoke",

@@ -34,6 +34,7 @@ from trio_router.permissions.decision import Action, Reason
 from trio_router.permissions.reverse import Judgement, Known, Reverse
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.routing.door import spelling_fault
+from trio_router.routing.listen_patterns import name_for_rules
 from trio_router.storage.opening import open_user_store
 from trio_router.storage.users import UserStore
 
@@ -88,7 +89,7 @@ def who(
         found = []
 
         def judge(user: User) -> None:
-            judgement = reverse.may(_known(user, app), action, name)
+            judgement = reverse.may(_known(user, app), action, name_for_rules(action, name))
             if judgement.verdict != "never":
                 found.append({"user": user.id, **_judged(judgement)})
 

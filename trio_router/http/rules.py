@@ -26,6 +26,7 @@ from trio_router.permissions.decision import Action
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.reverse import Judgement, Known, Reverse
 from trio_router.permissions.ruleset import CompiledRules
+from trio_router.routing.listen_patterns import name_for_rules
 from trio_router.routing.standing import Loss, Reconsideration
 
 MAX_LISTED: Final = 10_000
@@ -94,6 +95,7 @@ class _Rules:
         if not isinstance(rules, CompiledRules):
             raise HttpError(404, "not_found")
         reverse = Reverse(rules)
+        name = name_for_rules(action, given["name"])
         sessions = tuple(core.sessions.values())
         found: list[dict[str, Any]] = []
         total = 0
@@ -101,7 +103,7 @@ class _Rules:
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
             try:
-                judgement = reverse.may(Known(session.identity), action, given["name"])
+                judgement = reverse.may(Known(session.identity), action, name)
             except InvalidName as error:
                 raise HttpError(400, "invalid_query", f"name: {error}") from None
             if judgement.verdict != "never":

@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from trio_router.names import CHANNEL_KINDS, kind_of
+from trio_router.permissions.decision import Action
 from trio_router.permissions.regexes import Regex, RegexError, compile_regex
 
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_:/@~=-]*")
@@ -48,6 +49,16 @@ class ListenPattern:
     def matches(self, channel: str) -> bool:
         """Whether the pattern is found in ``channel``, a checked name."""
         return self.literal in channel and kind_of(channel) == self.kind and self.regex.matches(channel)
+
+
+def name_for_rules(action: Action, name: str) -> str:
+    """What rules are asked about when ``name`` is asked for: for listening the text of the pattern without its anchors."""
+    if action is not Action.EVENT_LISTEN:
+        return name
+    try:
+        return ListenPattern.parse(name).asked
+    except InvalidPattern:
+        return name
 
 
 @functools.lru_cache(maxsize=COMPILED)

@@ -18,6 +18,7 @@ from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Entry
 from trio_router.routing.door import OURS, Door, spelling_fault
 from trio_router.routing.events import is_pattern
+from trio_router.routing.listen_patterns import name_for_rules
 
 
 class Tracer:
@@ -87,6 +88,7 @@ def explain_at_door(
     if is_kind and (who.is_server or (who.key and not wildcard)):
         fault = None
     fault = fault or beyond_grants(who, action, name)
+    name = name_for_rules(action, name)
     return explain(rules, who, action, name, data, wildcard=wildcard, decision=fault, redaction=redaction)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,6 +68,27 @@ async def test_an_event_goes_from_one_shell_to_another(env: Env) -> None:
     assert json.loads(result.stdout) == {"channel": "news/a", "published": True}
 
 
+async def test_a_shell_provides_channels_while_they_are_wanted(env: Env, capfd: pytest.CaptureFixture[str]) -> None:
+    environ = {**os.environ, **env}
+    arguments = [sys.executable, "-m", "trio_router", "listen", "^news/", '{"n": 1}', "--every", "0.02", "--json"]
+    async with connect(env["TRIO_ROUTER_URL"], login(env)) as client, trio.open_nursery() as nursery:
+        start = functools.partial(trio.run_process, arguments, env=environ, check=False)
+        process: trio.Process = await nursery.start(start)
+        with trio.fail_after(20):
+            async with client.subscribe("news/tick") as events:
+                for _ in range(3):
+                    assert (await anext(events)).data == {"n": 1}
+            await trio.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+    out, err = capfd.readouterr()
+    assert [json.loads(row) for row in out.splitlines()] == [
+        {"channel": "news/tick", "provided": True},
+        {"channel": "news/tick", "provided": False},
+    ]
+    assert "listening with ^news/" in err
+
+
 async def test_a_call_is_answered_by_a_program(env: Env) -> None:
     async with connect(env["TRIO_ROUTER_URL"], login(env)) as client:
 
@@ -83,6 +108,8 @@ async def test_a_call_is_answered_by_a_program(env: Env) -> None:
         (("call", "demo/nobody", "1"), 1, "no_provider"),
         (("subscribe", "private/x", "--count", "1"), 1, "denied"),
         (("provide", "private/x", "--echo"), 1, "denied"),
+        (("listen", "private/x"), 1, "denied"),
+        (("listen", "news/("), 1, "invalid_pattern"),
     ],
 )
 async def test_a_refusal_is_one_line_with_its_code(

@@ -16,14 +16,16 @@ from trio_router.clock import ManualClock
 from trio_router.grants import Grants
 from trio_router.identity import Identity, User, new_session_id
 from trio_router.limits import Limits
-from trio_router.payload import Payload
-from trio_router.permissions.decision import Action
+from trio_router.payload import ABSENT, Payload
+from trio_router.permissions.decision import Action, Reason
 from trio_router.permissions.loader import load_rules
+from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing import listen
 from trio_router.routing.listen import ListenOptions
 from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern, _literal
 from trio_router.routing.session import Session
+from trio_router.routing.tracing import explain_at_door
 from trio_router.scope import Scope
 from trio_router.testing.peers import RecordingPeer
 from trio_router.testing.rules import FixedRules
@@ -735,3 +737,21 @@ def test_a_listener_that_leaves_while_it_is_asked_disturbs_nobody() -> None:
     for member in (steady, reader):
         world.core.detach(member.session)
     assert world.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "reason"),
+    [
+        ("^open/.*$", True, Reason.ALLOWED),
+        ("open/yes", True, Reason.ALLOWED),
+        ("^open/no$", False, Reason.RULE_FALSE),
+        ("^ann/", True, Reason.ALLOWED),
+        ("(", False, Reason.INVALID_NAME),
+        ("^pvt:open/", False, Reason.RESERVED),
+    ],
+)
+def test_what_a_pattern_may_do_is_explained_as_it_is_decided(name: str, *, allowed: bool, reason: Reason) -> None:
+    rules = load_rules(RULES, "rules.yml", clock=ManualClock())
+    who = Identity("main", new_session_id(), User("ann"))
+    decision = explain_at_door(rules, who, Action.EVENT_LISTEN, name, ABSENT, Redaction()).decision
+    assert (decision.allowed, decision.reason) == (allowed, reason)
