@@ -40,7 +40,7 @@ def enter(world: TrustWorld, who: str, grants: str, scope: str) -> Member:
 def test_there_are_rows() -> None:
     assert len(ROWS) > 30
     assert len(set(ROWS)) == len(ROWS)
-    assert {row[3] for row in ROWS} == {*VERBS, "publish"}
+    assert {row[3] for row in ROWS} == {*VERBS, "publish", "listen"}
 
 
 @pytest.mark.threat("T26")
@@ -65,6 +65,8 @@ def test_a_row(row: tuple[str, ...]) -> None:
     try:
         if use == "publish":
             world.core.publish(member.session, name, Payload(1))
+        elif use == "listen":
+            world.core.listen(member.session, name)
         else:
             VERBS[use](world, member, name, text)
         got = "done"
