@@ -44,6 +44,7 @@ CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+ONE_APP: Final = "/admin/apps/{app}"
 THERE: Final = {"app": "default", "user_id": "ann", "key_id": "spare", "number": "", "channel": "news/sport"}
 CONFIG = """
 rules: rules.yml
@@ -58,6 +59,7 @@ rest: {}
 http_api: {request_timeout: 2}
 storage: {url: "sqlite:///router.db", encryption_key: "an encryption key for tests, of some length"}
 decisions: {log_allowed: true}
+new_apps: {rules: rules.yml, login: [{strategy: open}]}
 """
 RULES = """
 event: {"*": {subscribe: true, publish: "data !== null"}}
@@ -93,11 +95,18 @@ class Site:
             self.ask("POST", users, {"id": "ann"})
         if "{key_id}" in path:
             self.ask("POST", "/admin/apps/default/keys", {"id": "spare"})
+        if path in {"/admin/apps", ONE_APP}:
+            for app in self.ask("GET", "/admin/apps")["apps"]:
+                if app["made"]:
+                    self.ask("DELETE", f"/admin/apps/{app['app']}")
+        if path == ONE_APP:
+            self.ask("POST", "/admin/apps", {"name": "made"})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One request of an administrator."""
         headers = {"authorization": f"Bearer {self.admin_token}"}
-        return self.client.request(method, f"{self.process.admin}{path}", json=body, headers=headers).json()
+        answer = self.client.request(method, f"{self.process.admin}{path}", json=body, headers=headers)
+        return answer.json() if answer.content else None
 
     def token(self) -> str:
         answer = self.client.post(
@@ -200,6 +209,8 @@ def _cases(operation: Any, mode: str) -> Any:
     """Requests about what there is, and about what there is not."""
     anything = operation.as_strategy(generation_mode=MODES[mode])
     named = {name: value for name, value in THERE.items() if f"{{{name}}}" in operation.path}
+    if operation.path == ONE_APP:
+        named = {"app": "made"}
     if mode == "bad" or not named:
         return anything
     return st.one_of(operation.as_strategy(path_parameters=named), anything)

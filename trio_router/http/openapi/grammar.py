@@ -71,6 +71,10 @@ FIELDS: Final[Mapping[str, Mapping[str, Json]]] = {
     },
     "NewUser": {"id": USER_ID, "password": {"anyOf": [PASSWORD, _NULL], "default": None}},
     "NewPassword": {"password": PASSWORD},
+    "NewApp": {
+        "name": APP_NAME,
+        "path": {"anyOf": [{"type": "string", "pattern": f"^/{_PATH}$"}, _NULL], "default": None},
+    },
     "NewKey": {
         "id": {"anyOf": [KEY_ID, _NULL], "default": None},
         "label": {"type": "string", "maxLength": MAX_LABEL, "pattern": "^[ -~]*$", "default": ""},
