@@ -131,15 +131,16 @@ async def test_without_a_token_every_way_leads_to_the_login_page(tmp_path: Path,
         assert status == 403
 
 
-@pytest.mark.parametrize("name", ["wolfram", "nobody"])
-async def test_a_wrong_password_and_an_unknown_name_are_refused_in_the_same_words(
-    name: str, tmp_path: Path, visit: Visit
-) -> None:
+async def test_a_wrong_password_and_an_unknown_name_are_refused_in_the_same_words(tmp_path: Path, visit: Visit) -> None:
     site = Site(tmp_path)
     async with site.app():
-        visitor = visit(name)
-        await site.log_in(visitor, name, password="wrong")
-        await visitor.sees("#error", "Wrong user name or password.")
+        visitor = visit("wrong")
+        shown = []
+        for name in ("wolfram", "nobody"):
+            await site.log_in(visitor, name, password="wrong")
+            await visitor.sees("#error", "Wrong user name or password.")
+            shown.append(await visitor.texts("body"))
+        assert shown[0] == shown[1]
         await visitor.open(f"{site.page}/")
         await visitor.arrives("/login?why=not_logged_in")
 
@@ -193,21 +194,26 @@ async def test_an_expired_token_leads_back_to_the_login_page(tmp_path: Path, vis
             await visitor.arrives("/login?why=expired")
 
 
-@pytest.mark.parametrize("forged", ["other key", "no signature", "no token", "a number"])
-async def test_a_token_that_the_application_did_not_sign_logs_nobody_in(forged: str, tmp_path: Path) -> None:
+async def test_a_token_that_the_application_did_not_sign_logs_nobody_in(tmp_path: Path) -> None:
     site = Site(tmp_path)
+    key = site.environ["CHAT_JWT_KEY"]
     claims = {"sub": "wolfram", "iss": "jwt_webhook", "aud": "jwt_webhook", "iat": 0, "exp": 2**33, "jti": "x"}
-    token = {
-        "other key": jwt.encode(claims, secrets.token_bytes(32), algorithm="HS256"),
-        "no signature": jwt.encode(claims, None, algorithm="none"),
-        "no token": "",
-        "a number": 7,
-    }[forged]
+    good = jwt.encode(claims, key, algorithm="HS256")
+    forged = [
+        jwt.encode(claims, secrets.token_bytes(32), algorithm="HS256"),
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims | {"aud": "another"}, key, algorithm="HS256"),
+        jwt.encode(claims | {"sub": "nobody"}, key, algorithm="HS256"),
+        good[:-1],
+        good.replace(good.split(".")[1], jwt.encode(claims | {"sub": "chris"}, key).split(".")[1]),
+        "",
+        7,
+    ]
     async with site.app(), site.router() as router:
-        with pytest.raises(LoginDenied):
-            async with connect(router.url, {"token": token}):
-                pass
-        good = jwt.encode(claims, site.environ["CHAT_JWT_KEY"], algorithm="HS256")
+        for token in forged:
+            with pytest.raises(LoginDenied):
+                async with connect(router.url, {"token": token}):
+                    pass
         async with connect(router.url, {"token": good}) as client:
             assert client.user_id == "wolfram"
 
