@@ -114,3 +114,30 @@ async def test_who_may_among_the_users_of_the_store(start: Start) -> None:
 
         shown = await trio.to_thread.run_sync(ask)
         assert [each["user"] for each in json.loads(shown.output)["who"]] == ["boss"]
+
+
+async def test_a_live_explanation_is_the_one_of_the_file_by_the_rules_in_force(start: Start) -> None:
+    asked = ("explain", "--user", "egon", "--action", "publish", "--name", "desk/egon", "--user-data", '{"role": "x"}')
+    async with start() as site:
+        config = ("--config", str(site.folder / "config.yml"))
+
+        def by_file(*more: str) -> Result:
+            rules = ("--rules", str(site.folder / "rules.yml"))
+            return CliRunner().invoke(cli, ["rules", *asked, *rules, *more])
+
+        live, told = await command(site, *asked, "--live"), await command(site, *asked, "--live", "--json")
+        assert (live.exit_code, told.exit_code) == (1, 1)
+        assert live.output == (await trio.to_thread.run_sync(by_file)).output
+        made = json.loads((await trio.to_thread.run_sync(by_file, "--json")).output)
+        assert json.loads(told.output) == made
+        (site.folder / "rules.yml").write_text(RULES.replace("user.data.role === 'boss'", "user.data.role === 'x'"))
+        assert (
+            await command(site, *asked, "--live")
+        ).exit_code == 1  # the file has changed, the rules in force have not
+        await site.admin("POST", "/admin/reload")
+        allowed = await command(site, *asked, "--live")
+        assert (allowed.exit_code, "allowed: event.publish desk/egon for egon" in allowed.output) == (0, True)
+        unknown = await command(site, *asked, "--live", "--app", "nowhere")
+        assert (unknown.exit_code, "there is no app with this name" in unknown.output) == (1, True)
+        both = await command(site, *asked, "--live", "--rules", "x.yml", *config)
+        assert both.exit_code == 2

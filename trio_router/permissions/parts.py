@@ -59,6 +59,8 @@ class Step:
                 made["value"] = self.value
         if self.error:
             made["error"] = self.error
+        if self.literal:
+            made["literal"] = True
         return made
 
 
