@@ -50,7 +50,7 @@ class Driven {
   pause() { this.client.pause() }
   resume() { return new Promise(resolve => this.client.resume(error => resolve(shown(error)))) }
 
-  // Timers fire in the order of their times, so what the client gathers for a shorter time is sent when this is over.
+  // The client's timers look at the clock every 50 ms, so what it gathers for 20 ms has been sent after 150.
   later(milliseconds) { return new Promise(resolve => setTimeout(resolve, milliseconds)) }
 
   // ---- events
@@ -128,7 +128,6 @@ class Driven {
   has(name) { return this.told(done => this.client.record.has(name, done)) }
   head(name) { return this.told(done => this.client.record.head(name, done)) }
   setData(name, data) { return this.told(done => this.client.record.setDataWithAck(name, data, done)) }
-  remove(name) { return this.told(done => this.client.record.delete(name, done)) }
   notify(names) { return this.told(done => this.client.record.notify(names, done)) }
   list(name) { this.client.record.getList(name).on('error', (error, event) => this.saw('record error', name, String(error), String(event))) }
   told(start) {

@@ -240,6 +240,6 @@ async def test_many_procedures_in_one_bulk_message(site: Site) -> None:
     provider, rosa = await site.user("provider", subscriptionInterval=20), await site.user("rosa")
     for number in range(50):
         await provider.do("provide", f"work/{number}", "send", number)
-    await provider.do("later", 30)
+    await provider.do("later", 150)
     await provider.settled()
     assert [(await rosa.make(f"work/{number}", None))[1] for number in range(50)] == list(range(50))

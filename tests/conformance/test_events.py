@@ -110,7 +110,7 @@ async def test_many_names_in_one_bulk_subscription(site: Site) -> None:
     names = [f"room/{number}" for number in range(100)]
     for name in names:
         await rosa.do("subscribe", name)
-    await rosa.do("later", 30)  # it gathers names for 20 ms
+    await rosa.do("later", 150)  # it gathers names for 20 ms
     await rosa.settled()
     for name in names:
         await egon.do("emit", name, name)

@@ -43,6 +43,7 @@ REFUSED: Final = ACKNOWLEDGED - HARMLESS | {
 }
 
 _NONE_YET: Final = "this router keeps no records"
+_DENIED: Final = '"MESSAGE_DENIED"'
 
 
 class Records:
@@ -58,7 +59,14 @@ class Records:
         if packet.action not in HARMLESS:
             for name in names or (packet.name,):
                 self._voice.refuse(packet, Refused(codes.NOT_SUPPORTED, _NONE_YET), name)
-        if packet.action in ACKNOWLEDGED:
+        if (
+            packet.action == RecordAction.NOTIFY
+        ):  # whose client takes its acknowledgement for success unless it carries data
+            correlation_id = packet.correlation_id
+            self._voice.say(
+                Packet(packet.topic, packet.action, correlation_id=correlation_id, is_ack=True, data=_DENIED)
+            )
+        elif packet.action in ACKNOWLEDGED:
             self._voice.acknowledge(packet, packet.name)
 
     ACTIONS: ClassVar[Actions] = dict.fromkeys(REFUSED | HARMLESS, ("record", _refuse))
