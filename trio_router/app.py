@@ -30,7 +30,7 @@ from trio_router.clock import Clock, SystemClock
 from trio_router.config.check import unsafe
 from trio_router.config.load import with_made
 from trio_router.config.reload import ReloadPlan, plan_reload
-from trio_router.config.schema import APP, Config
+from trio_router.config.schema import APP, PATTERN, Config
 from trio_router.errors import ConfigError, Problem, ProblemsError
 from trio_router.http.api import Api, Settings
 from trio_router.http.listener import serve_admin
@@ -126,6 +126,7 @@ class Router:
         self._paths = self._places(config)
         self._first = self._spaces[APP]
         self._made: dict[str, AppRecord] = {}  # of the apps served, those that were made at run time
+        self._rules_to_come = rules.get(PATTERN)  # of apps that are yet to be made
         self._made_apps = MadeApps(
             self._stores.apps,
             self._clock,
@@ -311,6 +312,7 @@ class Router:
             for name in [name for name in self._spaces if name not in kept]:
                 self._close(name)
             self._paths = self._places(config)
+            self._rules_to_come = rules.get(PATTERN)
             self._administration.refresh()
             self._note_rules()
         with trio.CancelScope(shield=True):  # whoever asked for the reload may be gone: it has happened, and is told
@@ -367,13 +369,11 @@ class Router:
             for name in [name for name, app in self._made.items() if name in failed or wanted.get(name) != app]:
                 self._close(name)
             shared = attrs.evolve(self._shared, login_deadline=config.login_deadline, trust=config.trust)
-            rules: AppRules | None = None
+            rules = self._rules_to_come
             for space in config.spaces():
-                if space.name not in config.made or space.name in self._spaces:
+                if rules is None or space.name not in config.made or space.name in self._spaces:
                     continue
                 try:
-                    if rules is None:
-                        rules = await trio.to_thread.run_sync(AppRules.read, space, self._clock, self._records)
                     made = AppSpace(space, rules, shared)
                     await made.prepare()
                 except ProblemsError as error:

@@ -197,6 +197,8 @@ async def test_a_reload_changes_the_apps_that_were_made_and_loses_none(tmp_path:
     async with world(tmp_path) as run:
         login = await run.make("shop")
         async with run.connect("shop", login) as client, client.subscribe("news"):
+            (tmp_path / "new.yml").write_text("this is no rules file")
+            await run.make("early")  # by the rules in force, whatever is in the file meanwhile
             (tmp_path / "new.yml").write_text(RULES.replace("publish: true", "publish: false"))
             assert (await run.site.admin("POST", "/admin/reload")).json()["needs_restart"] == []
             with pytest.raises(RequestRefused, match="denied"):

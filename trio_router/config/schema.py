@@ -30,6 +30,9 @@ MAX_POLL: Final = 60.0
 APP: Final = "default"
 """The app of the top level of a config file."""
 
+PATTERN: Final = "*"
+"""What stands for the name of an app that is yet to be made; no app has it."""
+
 _MAX_PORT: Final = 65_535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -401,7 +404,7 @@ class Config:
             return ()
         new = self.new_apps
         limits = new.limits or self.limits
-        return (Space("new_apps", "", new.rules, new.login, new.shadow_rules, limits, ("new_apps",)),)
+        return (Space(PATTERN, "", new.rules, new.login, new.shadow_rules, limits, ("new_apps",)),)
 
     def names_of_file(self) -> frozenset[str]:
         """The names of the apps that stand in the file."""
