@@ -376,9 +376,11 @@ class Router:
                 try:
                     made = AppSpace(space, rules, shared)
                     await made.prepare()
-                except ProblemsError as error:
+                except Exception as error:  # noqa: BLE001 - a plugin's fault ends one app's start, not those that run
                     self._access.remove(space.name)
-                    failed[space.name] = error
+                    self._stores.forget(space.name)
+                    fault = Problem(f"cannot be served: {type(error).__name__}", field=space.name)
+                    failed[space.name] = error if isinstance(error, ProblemsError) else ConfigError(fault)
                     continue
                 self._spaces[space.name], self._made[space.name] = made, wanted[space.name]
                 if self._api is not None and config.http_api is not None:

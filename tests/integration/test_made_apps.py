@@ -14,6 +14,7 @@ import trio
 
 from tests.integration.conftest import Site, write_files
 from trio_router.app import Router
+from trio_router.auth.open import OpenType
 from trio_router.client import (
     Client,
     ConnectFailed,
@@ -251,6 +252,37 @@ async def test_what_cannot_be_made_is_refused_with_the_reason_and_changes_nothin
             answer = await run.site.admin(method, path)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
         assert len((await run.site.admin("GET", "/admin/apps")).json()["apps"]) == 3
+
+
+class Broken:
+    """A plugin that serves the apps of the config and no other."""
+
+    interface_version = OpenType.interface_version
+    Options = OpenType.Options
+
+    def build(self, options: Any, services: Any) -> Any:
+        if services.app not in {"default", "fixed"}:
+            raise RuntimeError("a fault of the plugin")
+        return OpenType().build(options, services)
+
+
+async def test_an_app_whose_login_cannot_be_built_is_not_made_and_everybody_else_is_served(tmp_path: Path) -> None:
+    async with world(tmp_path) as run:
+        config = tmp_path / "config.yml"
+        broken = "login: [{strategy: tests.integration.test_made_apps:Broken}]"
+        config.write_text(
+            config.read_text().replace('login: [{strategy: key, user_prefix: "u:"}, {strategy: users}]', broken)
+        )
+        assert (await run.site.admin("POST", "/admin/reload")).status_code == 200
+        answer = await run.site.admin("POST", "/admin/apps", json={"name": "shop"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_config")
+        assert "a fault of the plugin" not in answer.text
+        assert [app["app"] for app in (await run.site.admin("GET", "/admin/apps")).json()["apps"]] == [
+            "default",
+            "fixed",
+        ]
+        async with run.connect("", None):
+            pass
 
 
 async def test_without_the_section_no_app_is_made(tmp_path: Path) -> None:
