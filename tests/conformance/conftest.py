@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 import trio
 
@@ -62,6 +63,12 @@ class Site:
         client = await self.client(name, **options)
         assert await client.login({"username": name}) == (True, None)
         return client
+
+    async def admin(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request of an administrator."""
+        headers = {"authorization": f"Bearer {self.environ['ADMIN']}"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.request(method, f"{self.address.admin}{path}", headers=headers, **options)
 
     async def reload(self, rules: str) -> None:
         """Put other rules in force."""
