@@ -160,6 +160,10 @@ class Visitor:
         """What a script says when it runs in the page; a promise is awaited."""
         return await self.run(lambda driver: driver.execute_script(text))
 
+    async def console(self) -> list[dict[str, object]]:
+        """What pages of the whole browser have written to their consoles since this was last asked."""
+        return await self.run(lambda driver: driver.get_log("browser"))
+
     async def picture(self, name: str) -> Path:
         """Keep a picture of the page."""
         PICTURES.mkdir(parents=True, exist_ok=True)

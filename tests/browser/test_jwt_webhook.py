@@ -149,8 +149,10 @@ async def test_the_cookie_logs_the_client_in_and_no_script_can_read_it(tmp_path:
     site = Site(tmp_path)
     async with site.app(), site.router() as router:
         visitor = visit("wolfram")
+        await visitor.console()
         await site.enter(visitor, "wolfram")
         await visitor.picture("logged-in")
+        assert [entry for entry in await visitor.console() if entry["level"] in ("WARNING", "SEVERE")] == []
         assert await visitor.script("return document.cookie") == ""
         (cookie,) = await visitor.run(lambda driver: driver.get_cookies())
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("access_token", True, "Lax")
