@@ -60,6 +60,12 @@ class World:
     def site(self) -> Site:
         return self.sites[0]
 
+    async def publish(self, app: str, secret: str) -> int:
+        """What REST answers to a program with the key ``k`` of this app."""
+        base = self.site.address.url.replace("ws://", "http://")
+        async with httpx.AsyncClient(trust_env=False, auth=(f"{app}.k", secret)) as http:
+            return (await http.post(f"{base}v1/channels/news/messages", json={"data": "rest"})).status_code
+
     async def make(self, name: str, site: Site | None = None, **body: Any) -> KeyAuth:
         """An app with a key ``k``, and how a server program logs in to it."""
         made = await (site or self.site).admin("POST", "/admin/apps", json={"name": name, **body})
@@ -137,6 +143,24 @@ async def test_an_app_is_served_when_the_answer_comes_and_meets_no_other(tmp_pat
             ("shop", "/shop", True),
             ("zoo", "/animals/zoo", True),
         ]
+
+
+@pytest.mark.threat("T66")
+async def test_over_rest_an_app_is_there_as_long_as_it_is_served(tmp_path: Path) -> None:
+    async with world(tmp_path) as run:
+        shop = await run.make("shop")
+        await run.make("zoo")
+        rotated = await run.site.admin("POST", "/admin/apps/shop/keys/k/rotate", json={})
+        secret = rotated.json()["secret"]
+        async with run.connect("shop", shop) as client, client.subscribe("news") as feed:
+            assert await run.publish("shop", secret) == 204
+            assert (await anext(feed)).data == "rest"
+        assert await run.publish("zoo", secret) == 401
+        for change, status in (({"disabled": True}, 401), ({"disabled": False}, 204)):
+            await run.site.admin("PATCH", "/admin/apps/shop", json=change)
+            assert await run.publish("shop", secret) == status
+        await run.site.admin("DELETE", "/admin/apps/shop")
+        assert await run.publish("shop", secret) == 401
 
 
 @pytest.mark.threat("T66")
