@@ -83,8 +83,7 @@ def has(key: Any, value: Any) -> bool:
         if index is not None:
             return index < len(value)
         return text == "length" or (isinstance(value, MatchResult) and text in value.fields)
-    kind = shown(value) if value is None or value is UNDEFINED else f"a {type_name(value)}"
-    raise ExpressionFailed(f"in looks into objects and lists, not into {kind}")
+    raise ExpressionFailed(f"in looks into objects and lists, not into {_described(value)}")
 
 
 def _index(key: str) -> int | None:
@@ -92,6 +91,13 @@ def _index(key: str) -> int | None:
     if key.isascii() and key.isdigit() and (key == "0" or key[0] != "0") and len(key) < _LONGEST_INDEX:
         return int(key)
     return None
+
+
+def _described(value: Any) -> str:
+    if value is None or value is UNDEFINED:
+        return shown(value)
+    kind = type_name(value)
+    return f"an {kind}" if kind == "object" else f"a {kind}"
 
 
 def record(world: World, name: Any) -> Any:
@@ -103,8 +109,7 @@ def record(world: World, name: Any) -> Any:
         Needed: the record is not at hand.
     """
     if not isinstance(name, str):
-        kind = shown(name) if name is None or name is UNDEFINED else f"a {type_name(name)}"
-        raise ExpressionFailed(f"_() takes the name of a record, not {kind}")
+        raise ExpressionFailed(f"_() takes the name of a record, not {_described(name)}")
     check_channel(name)
     return world.record(name)
 

@@ -14,7 +14,7 @@ from trio_router.identity import Identity
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Reason
 from trio_router.permissions.loader import NUMBERS, load_rules
-from trio_router.permissions.records import MISSING_UNLOADED
+from trio_router.permissions.records import MISSING_UNLOADED, Needed
 from trio_router.permissions.ruleset import CompiledRules
 
 WHO = Identity("shop", "s1", EGON, "users", "192.0.2.1")
@@ -51,6 +51,29 @@ def test_all_records_that_a_rule_may_name_are_asked_for_at_once() -> None:
     decision = made({"event": {"a": {"publish": rule}}}, z={"next": "w"}).decide(WHO, PUBLISH, "a", Payload({"n": 7}))
     assert set(decision.records) == {"x", "y/7", "w"}
     assert decision.records[0] == "x"
+
+
+def test_a_name_that_cannot_be_told_yet_keeps_no_other_from_being_asked_for() -> None:
+    ruleset = made({"event": {"a": {"publish": "_(_('z').next).open && _('x').open && _('y').open"}}}, y={})
+    assert ruleset.decide(WHO, PUBLISH, "a").records == ("z", "x")
+
+
+def test_a_rule_for_a_wildcard_asks_for_all_its_records() -> None:
+    rule = {"rule": "_('x/' + user.id).open && _('y').open", "reason": "later"}
+    ruleset = made({"event": {"a/*": {"publish": rule}, "*": {"publish": True}}}, y={})
+    decision = ruleset.decide_pattern(WHO, PUBLISH, "a/*")
+    assert (decision.reason, decision.records) == (Reason.RECORDS_NEEDED, ("x/egon",))
+    assert decision.rule is not None
+    assert decision.rule.pattern == "a/*"
+    both = made({"event": {"a/*": {"publish": rule}}}).decide_pattern(WHO, PUBLISH, "a/b*")
+    assert both.records == ("x/egon", "y")
+
+
+def test_a_missing_record_is_told_to_administrators() -> None:
+    decision = made({"event": {"a": {"publish": {"rule": "_('x').open", "reason": "later"}}}}).decide(WHO, PUBLISH, "a")
+    assert decision.rule is not None
+    assert (decision.rule.line, decision.rule.pattern, decision.detail) == (1, "a", "")
+    assert str(Needed("x")) == "a record that the rule refers to is not loaded"
 
 
 def test_no_record_is_asked_for_that_the_rule_does_not_come_to() -> None:

@@ -18,6 +18,7 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Reason, Ruleset
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.ruleset import REMEMBERED_NAMES, CompiledRules
+from trio_router.permissions.syntax import UNDEFINED, Junction
 
 SUBSCRIBE, PUBLISH = Action.EVENT_SUBSCRIBE, Action.EVENT_PUBLISH
 
@@ -75,6 +76,113 @@ def test_a_decision_names_its_rule_and_why() -> None:
     assert (failed.rule.pattern, failed.rule.action) == ("news/*", "subscribe")
     not_true = ruleset.decide(somebody(User("egon", {"secret": "s3cret"})), PUBLISH, "news/x")
     assert not_true.detail == "the rule is neither true nor false but a text"
+
+
+@pytest.mark.parametrize(
+    ("value", "described"),
+    [
+        (None, "null"),
+        ("s3cret", "a text"),
+        (1, "a number"),
+        (0.5, "a number"),
+        ([True], "a list"),
+        ({"a": True}, "an object"),
+        (UNDEFINED, "undefined"),
+    ],
+)
+def test_a_value_that_is_no_answer_is_told_by_its_kind(value: object, described: str) -> None:
+    user = User("egon", {} if value is UNDEFINED else {"x": value})
+    decision = one_rule("news", "publish", "user.data.x").decide(somebody(user), PUBLISH, "news")
+    assert (decision.allowed, decision.reason) == (False, Reason.RULE_NOT_TRUE)
+    assert decision.detail == f"the rule is neither true nor false but {described}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule", "name", "reason", "detail"),
+    [
+        ("a/$x", "user.data.n", "a/b", Reason.RULE_NOT_TRUE, "the rule is neither true nor false but a number"),
+        ("a/$x", "user.id === 'eva'", "a/b", Reason.RULE_FALSE, ""),
+        ("a/$x", "user.data.x.y", "a/b", Reason.RULE_ERROR, "cannot read 'y' of undefined"),
+        ("a/*", "user.data.n", "a/*", Reason.RULE_NOT_TRUE, "the rule is neither true nor false but a number"),
+        ("a/*", "user.id === 'eva'", "a/*", Reason.RULE_FALSE, ""),
+        ("a/*", "user.data.x.y", "a/*", Reason.RULE_ERROR, "cannot read 'y' of undefined"),
+        (
+            "a/$x", "user.id === 'eva'", "a/*", Reason.NOT_PROVABLE,
+            "the rule for subscribe of 'a/$x' in rules.yml, line 1: it reaches some of these names and is not true for all of them",
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_a_rule_denies_it_denies_with_its_reason(
+    pattern: str, rule: str, name: str, reason: Reason, detail: str
+) -> None:
+    section = {pattern: {"subscribe": {"rule": rule, "reason": "only the owner"}}, "*": {"subscribe": True}}
+    ruleset = rules(json.dumps({"event": section}))
+    ask = ruleset.decide_pattern if "*" in name else ruleset.decide
+    decision = ask(somebody(User("egon", {"n": 1})), SUBSCRIBE, name)
+    assert (decision.reason, decision.detail, decision.reason_text) == (reason, detail, "only the owner")
+    assert decision.rule is not None
+    assert decision.rule.pattern == pattern
+
+
+def test_no_single_rule_for_all_names_is_said() -> None:
+    ruleset = rules("event: {a/$x: {subscribe: true}, a/$x/$y: {subscribe: true}}")
+    decision = ruleset.decide_pattern(somebody(), SUBSCRIBE, "a/*")
+    assert (decision.reason, decision.rule) == (Reason.NOT_PROVABLE, None)
+    assert decision.detail == "no single rule covers every name of the wildcard"
+    assert ruleset.decide_pattern(somebody(), SUBSCRIBE, "b/*").reason is Reason.NO_RULE
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "reason"),
+    [
+        ("*", Reason.ALLOWED),
+        ("an*", Reason.ALLOWED),
+        ("*n*a", Reason.ALLOWED),
+        ("an/*", Reason.INVALID_NAME),
+        ("an *", Reason.INVALID_NAME),
+        ("a" * 128 + "*", Reason.ALLOWED),
+        ("a" * 129 + "*", Reason.INVALID_NAME),
+    ],
+)
+def test_wildcards_of_users(wildcard: str, reason: Reason) -> None:
+    ruleset = one_rule("*", "allow", True, "presence")
+    assert check_pattern(ruleset, wildcard, action=Action.PRESENCE_ALLOW) is reason
+
+
+def test_the_rules_of_a_section_are_its_own_in_the_order_of_the_file() -> None:
+    ruleset = rules(
+        "rpc: {f: {request: true}}\nevent: {b: {subscribe: true, publish: true}, a: {publish: true}}\npresence: {'*': {allow: true}}"
+    )
+    assert [(rule.ref.pattern, rule.ref.action) for rule in ruleset.rules_of("event")] == [
+        ("b", "subscribe"), ("b", "publish"), ("a", "publish"),
+    ]  # fmt: skip
+    assert [rule.ref.action for rule in ruleset.rules] == ["request", "subscribe", "publish", "publish", "allow"]
+    assert ruleset.rules_of("record") == ()
+
+
+def test_a_rule_and_its_parts_have_the_value_that_decides() -> None:
+    ruleset = rules("event: {'a/$x': {publish: 'data.n > 1 && $x === name', subscribe: true}, b: {publish: false}}")
+    rule, variables = ruleset.find(PUBLISH, "a/b") or pytest.fail("no rule")
+    assert variables == {"x": "b"}
+    assert isinstance(rule.tree, Junction)
+    asked = (somebody(), "a/b", Payload({"n": 2}), variables)
+    assert ruleset.evaluate(rule, *asked) is False
+    parts = [ruleset.evaluate(rule, *asked, part=rule.compiled(part)) for part in rule.tree.operands]
+    assert parts == [True, False]
+    for name, action, constant in (("a/b", SUBSCRIBE, True), ("b", PUBLISH, False)):
+        fixed, _ = ruleset.find(action, name) or pytest.fail("no rule")
+        assert ruleset.evaluate(fixed, somebody(), name, ABSENT, {"x": "b"}) is constant
+    assert ruleset.find(PUBLISH, "c") is None
+    with pytest.raises(InvalidName):
+        ruleset.find(PUBLISH, "a//b")
+
+
+def test_a_part_sees_the_record_as_it_was() -> None:
+    ruleset = one_rule("a", "write", "oldData.n === data.n", "record")
+    rule, variables = ruleset.find(Action.RECORD_WRITE, "a") or pytest.fail("no rule")
+    asked = (somebody(), "a", Payload({"n": 2}), variables)
+    assert ruleset.evaluate(rule, *asked, old=Payload({"n": 2})) is True
+    assert ruleset.evaluate(rule, *asked, old=Payload({"n": 3})) is False
 
 
 def test_nothing_written_is_denied() -> None:
