@@ -49,6 +49,7 @@ from trio_router.storage.apps import AppRecord
 from trio_router.storage.records import MemoryRecords, RecordStore
 from trio_router.stores import Stores
 from trio_router.transport.admission import Admission
+from trio_router.transport.lane import Lane
 from trio_router.transport.listener import Listener
 
 CLOSE_TIMEOUT: Final = 5.0
@@ -106,6 +107,7 @@ class Router:
         self._decision_log = self._make_decision_log(config)
         book = self._make_book(config, redaction)
         self._timers = TrioTimers(log.get("timers"))
+        self._lane = Lane(self._timers) if config.listen.fast_lane else None
         self._admission = Admission(config.limits)
         self._policy = policy_of(config)
         shared = self._shared = Shared(
@@ -169,6 +171,8 @@ class Router:
                 self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
+                if self._lane is not None:
+                    nursery.start_soon(self._lane.run)
                 nursery.start_soon(self._stores.follow_keys)
                 await nursery.start(self._access.run)
                 await nursery.start(self._made_apps.run)
@@ -205,6 +209,7 @@ class Router:
                 http=self._public.serve,
                 metrics=self._metrics,
                 log=log.get("listener"),
+                lane=self._lane,
             )
             for socket in sockets
         )

@@ -15,6 +15,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -37,6 +38,7 @@ from trio_router.session.timers import TrioTimers
 from trio_router.testing.rules import FixedRules
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.admission import Admission
+from trio_router.transport.lane import Lane
 from trio_router.transport.listener import HttpHandler, Listener, Policy
 from trio_router.transport.origin import OriginPolicy
 
@@ -263,6 +265,7 @@ async def start(
     proxies: tuple[str, ...] = (),
     tls: bool = False,
     http: HttpHandler | None = None,
+    lane: str = "fast",
 ) -> AsyncIterator[Router]:
     limits = limits or Limits()
     metrics = Metrics()
@@ -288,6 +291,7 @@ async def start(
         client_tls = ssl.create_default_context()
         authority.configure_trust(client_tls)
     admission = Admission(limits)
+    fast = None if lane == "off" else Lane(timers, pumped=lane == "fast")
     (listening,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024)
     listener = Listener(
         listening,
@@ -302,18 +306,27 @@ async def start(
         http=http or tiny_http,
         metrics=metrics,
         log=log,
+        lane=fast,
     )
     port = listening.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(timers.run)
+        if fast is not None:
+            nursery.start_soon(fast.run)
         await nursery.start(listener.run)
         yield Router(port, server, hub, admission, listener, metrics, strategy, client_tls)
         nursery.cancel_scope.cancel()
 
 
+@pytest.fixture(params=["fast", "unpumped", "off"])
+def lane(request: pytest.FixtureRequest) -> str:
+    """How messages travel: in the fast lane, in it without a pump, or through trio-websocket alone."""
+    return str(request.param)
+
+
 @pytest.fixture
-def stack() -> Stack:
-    return start
+def stack(lane: str) -> Stack:
+    return partial(start, lane=lane)
 
 
 @pytest.fixture(autouse=True)

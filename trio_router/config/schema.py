@@ -119,7 +119,8 @@ class Listen:
 
     ``origins`` is the exact list of browser origins (scheme://host[:port]) that may connect; a request without
     an Origin header is not from a browser and passes unless ``require_origin``. ``"*"`` allows every origin (unsafe).
-    ``trusted_proxies``: addresses whose X-Forwarded-For is believed.
+    ``trusted_proxies``: addresses whose X-Forwarded-For is believed. ``fast_lane``: off, trio-websocket does all that the fast
+    lane does, more slowly.
     """
 
     host: str = attrs.field(default="127.0.0.1", validator=_host)
@@ -130,6 +131,7 @@ class Listen:
     require_origin: bool = False
     trusted_proxies: list[str] = attrs.field(factory=list, validator=_addresses)
     backlog: int = attrs.field(default=1024, validator=_positive)
+    fast_lane: bool = True
 
 
 @attrs.frozen

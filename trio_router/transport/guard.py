@@ -77,6 +77,11 @@ class FrameGuard:
         return self.violation is not None
 
     @property
+    def idle(self) -> bool:
+        """Whether the next byte begins a message: nothing is unfinished, nothing was wrong, no close frame has passed."""
+        return self._open_since is None and self.violation is None and not self.closed
+
+    @property
     def deadline(self) -> float | None:
         """When what has begun must be finished; None while nothing is unfinished."""
         return None if self._open_since is None else self._open_since + self._age_limit
@@ -85,11 +90,11 @@ class FrameGuard:
         """Say that ``deadline`` has passed."""
         self.violation = FLOOD
 
-    def feed(self, data: bytes, now: float) -> int:
+    def feed(self, data: bytes, now: float, *, one: bool = False) -> int:
         """Look at the next ``data``, received at ``now``; returns how much of it completes whole frames.
 
         What lies beyond that index belongs to an unfinished frame, or is refused: see ``violation``. After a close
-        frame nothing more is taken.
+        frame nothing more is taken. ``one``: stop behind the first frame, what follows was not looked at.
         """
         if self.refused or self.closed:
             return 0
@@ -111,9 +116,10 @@ class FrameGuard:
             if not self._left:
                 whole = position
                 if self._frames == 0:
-                    self._open_since = now if position < end else None
+                    self._open_since = now if position < end and not one else None
                 if self._closing:
                     self.closed = True
+                if self._closing or one:
                     return whole
         return whole
 

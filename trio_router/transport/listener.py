@@ -28,10 +28,14 @@ from trio_router.session.protocol import NATIVE
 from trio_router.session.turns import Turns
 from trio_router.transport.addresses import Addresses, TrustedProxies
 from trio_router.transport.admission import Admission
+from trio_router.transport.handshake import Handshake
 from trio_router.transport.head import HeadEnded, HeadRefused, RequestHead, read_head, response
+from trio_router.transport.lane import Lane
 from trio_router.transport.origin import OriginPolicy
+from trio_router.transport.pipe import Pipe, SocketPipe
 from trio_router.transport.replay import ReplayStream
-from trio_router.transport.websocket import Handshake, serve_websocket
+from trio_router.transport.tls import TlsPipe, TlsStream
+from trio_router.transport.websocket import serve_websocket
 
 ACCEPT_PAUSE: Final = 0.1
 """Seconds to wait after an accept that failed, for example because the process has no descriptor left."""
@@ -69,7 +73,8 @@ class Policy:
 class Listener:
     """One listening socket. ``policy`` may be replaced at any time; connections to come use the new one.
 
-    ``serve`` gets every open link and is done with it when it returns; ``http`` gets everything else.
+    ``serve`` gets every open link and is done with it when it returns; ``http`` gets everything else. ``lane`` must be running;
+    None: trio-websocket does everything.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Listener:
         http: HttpHandler,
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
+        lane: Lane | None = None,
     ) -> None:
         self.policy = policy
         self._socket = socket
@@ -90,6 +96,7 @@ class Listener:
         self._http = http
         self._metrics = metrics
         self._log = log
+        self._lane = lane
         self._accepting = trio.CancelScope()
         self._turns = Turns()
 
@@ -187,14 +194,35 @@ class Listener:
     async def _secure(self, socket: trio.SocketStream, deadline: float, policy: Policy) -> trio.abc.Stream | None:
         if policy.tls is None:
             return socket
-        stream = trio.SSLStream(socket, policy.tls, server_side=True, https_compatible=True)
         latest = min(deadline, trio.current_time() + policy.limits.tls_handshake_timeout)
+        if self._lane is not None:
+            return await self._secure_in_memory(socket, latest, policy.tls)
+        stream = trio.SSLStream(socket, policy.tls, server_side=True, https_compatible=True)
         try:
             with trio.move_on_at(latest):
                 await stream.do_handshake()
                 return stream
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
+        self._count("tls")
+        return None
+
+    async def _secure_in_memory(
+        self, socket: trio.SocketStream, latest: float, context: ssl.SSLContext
+    ) -> trio.abc.Stream | None:
+        pipe = TlsPipe(SocketPipe.of(socket), context)
+        done = False
+        try:
+            with trio.move_on_at(latest):
+                await pipe.shake_hands()
+                done = True
+        except trio.BrokenResourceError:
+            pass
+        finally:
+            if not done:
+                pipe.close()
+        if done:
+            return TlsStream(pipe)
         self._count("tls")
         return None
 
@@ -244,7 +272,10 @@ class Listener:
         )
         handshake = Handshake(upgrade, key, head.rest)
         await self._turns.take()
-        if not await serve_websocket(stream, handshake, limits=policy.limits, deadline=deadline, handler=self._serve):
+        if self._lane is not None:
+            pipe, handshake = _detached(stream, handshake)
+            await self._lane.serve(pipe, handshake, limits=policy.limits, handler=self._serve)
+        elif not await serve_websocket(stream, handshake, limits=policy.limits, deadline=deadline, handler=self._serve):
             self._count("handshake")
 
     # ---- refusals ---------------------------------------------------------------------------------------------
@@ -275,6 +306,16 @@ async def _say(stream: trio.abc.Stream, answer: bytes) -> None:
                     pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
+
+
+def _detached(stream: trio.abc.Stream, handshake: Handshake) -> tuple[Pipe, Handshake]:
+    """The connection as the fast lane takes it."""
+    if isinstance(stream, TlsStream):
+        pipe, rest = stream.detach()
+        return pipe, attrs.evolve(handshake, rest=handshake.rest + rest)
+    if not isinstance(stream, trio.SocketStream):
+        raise TypeError("only sockets go into the fast lane")
+    return SocketPipe.of(stream), handshake
 
 
 def _addresses(stream: trio.SocketStream) -> Addresses:

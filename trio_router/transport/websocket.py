@@ -1,20 +1,18 @@
-"""A WebSocket over our stream: the only module that knows trio-websocket.
+"""A WebSocket over any stream, with everything done by trio-websocket; the only module that knows it.
 
 trio-websocket does the handshake, puts fragments together, answers pings and closes; it runs over a stream that shows it
 nothing but whole frames that ``guard`` has passed, and it never writes to the socket itself. Data frames for the
-client are encoded elsewhere, once, and put straight into the outbox.
+client are encoded elsewhere, once, and put straight into the outbox. The link here is the portable one, for when the fast lane
+is switched off; the fast lane uses the same trio-websocket for what it does not take itself.
 
-The rule that keeps it honest: no text of the client's request reaches the handshake. It is answered from a request that we wrote,
-with the client's key, which was checked, and the one subprotocol we know; so nothing is negotiated or echoed (M6, T64).
+The rule that keeps it honest: no text of the client's request reaches the handshake, see ``transport.handshake``.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-import attrs
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
@@ -22,6 +20,7 @@ from trio_router.limits import Limits
 from trio_router.protocols.codes import CLOSES, INVALID_DATA, NORMAL, PROTOCOL_ERROR, SLOW, CloseCode
 from trio_router.session.link import LinkClosed, Take, Upgrade, serve_in_turn
 from trio_router.transport.guard import FrameGuard
+from trio_router.transport.handshake import Handshake, close_frame
 from trio_router.transport.stream import OutboxStream
 
 CLOSE_TIMEOUT: Final = 2.0
@@ -32,39 +31,58 @@ QUEUE: Final = 8
 
 RECEIVE_BUFFER: Final = 16 * 1024
 _CLOSE_OPCODE: Final = 0x88
-_NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 
 Handler = Callable[["WebSocketLink"], Awaitable[None]]
 
 
-def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame from the server's side; ``reason`` is cut to what fits (RFC 6455, 5.5)."""
-    text = reason.encode()[:123].decode("utf-8", "ignore").encode()
-    return struct.pack("!BBH", _CLOSE_OPCODE, 2 + len(text), code) + text
+class WebSocketEnded(Exception):
+    """trio-websocket says that the connection is over. ``code``: of the peer's close frame or of what was wrong; None without one."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
 
 
-@attrs.frozen
-class Handshake:
-    """A checked upgrade request: the key is base64 of 16 bytes, ``rest`` what came behind the request's head."""
+class Answering:
+    """A WebSocket in the hands of trio-websocket."""
 
-    upgrade: Upgrade
-    key: str = attrs.field(repr=False)
-    rest: bytes = attrs.field(default=b"", repr=False)
+    def __init__(self, connection: WebSocketConnection) -> None:
+        self._connection = connection
 
-    def request(self) -> bytes:
-        """The request that trio-websocket is shown."""
-        lines = [
-            "GET / HTTP/1.1",
-            "Host: router",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {self.key}",
-            "Sec-WebSocket-Version: 13",
-        ]
-        if self.upgrade.subprotocol is not None:
-            lines.append(f"Sec-WebSocket-Protocol: {self.upgrade.subprotocol}")
-        return "\r\n".join([*lines, "", ""]).encode("ascii")
+    async def message(self) -> str | bytes:
+        """The next whole message. Raises ``WebSocketEnded``."""
+        try:
+            return await self._connection.get_message()
+        except ConnectionClosed as closed:
+            code = None if closed.reason is None or closed.reason.code == _ABNORMAL else int(closed.reason.code)
+            raise WebSocketEnded(code) from None
+
+
+async def answer_websocket(
+    nursery: trio.Nursery, stream: trio.abc.Stream, subprotocol: str | None, *, max_message_size: int
+) -> Answering:
+    """Let trio-websocket answer the handshake on ``stream``; its reader lives in ``nursery``."""
+    request = await wrap_server_stream(
+        nursery,
+        stream,
+        message_queue_size=QUEUE,
+        max_message_size=max_message_size,
+        receive_buffer_size=RECEIVE_BUFFER,
+    )
+    return Answering(await request.accept(subprotocol=subprotocol))
+
+
+def end_of(ended: WebSocketEnded, guard: FrameGuard, *, slow: bool, sealed: bool) -> LinkClosed:
+    """How a link has ended on which trio-websocket found its end. ``sealed``: our last frame had been put before."""
+    ours: CloseCode | None = None
+    if slow:
+        ours = SLOW
+    elif guard.violation is not None:
+        ours = guard.violation
+    elif not sealed and ended.code in {PROTOCOL_ERROR.number, INVALID_DATA.number}:
+        ours = CLOSES[ended.code]  # found by trio-websocket, which closes without a word
+    return LinkClosed(None if ours is not None else ended.code, ours)
 
 
 class GuardedStream(trio.abc.Stream):
@@ -163,7 +181,7 @@ class WebSocketLink:
     def __init__(
         self,
         upgrade: Upgrade,
-        connection: WebSocketConnection,
+        connection: Answering,
         outbox: OutboxStream,
         guarded: GuardedStream,
         guard: FrameGuard,
@@ -193,16 +211,11 @@ class WebSocketLink:
 
     async def receive(self) -> str | bytes:
         try:
-            return await self._connection.get_message()
-        except ConnectionClosed as closed:
-            code = _ABNORMAL if closed.reason is None else closed.reason.code
-        if self._outbox.slow:
-            self._ours = SLOW
-        elif self._guard.violation is not None:
-            self._ours = self._guard.violation
-        elif not self._outbox.sealed and code in {PROTOCOL_ERROR.number, INVALID_DATA.number}:
-            self._ours = CLOSES[code]  # found by trio-websocket, which closes without a word
-        raise LinkClosed(None if self._ours is not None or code == _ABNORMAL else code, self._ours)
+            return await self._connection.message()
+        except WebSocketEnded as ended:
+            closed = end_of(ended, self._guard, slow=self._outbox.slow, sealed=self._outbox.sealed)
+        self._ours = closed.ours or self._ours
+        raise closed
 
     async def serve(self, take: Take) -> NoReturn:
         await serve_in_turn(self.receive, take)
@@ -235,8 +248,8 @@ class WebSocketLink:
     async def _finish_reading(self) -> None:
         try:
             while True:
-                await self._connection.get_message()
-        except ConnectionClosed:
+                await self._connection.message()
+        except WebSocketEnded:
             return
 
 
@@ -267,19 +280,17 @@ async def serve_websocket(
         control_frames_per_second=limits.control_frames_per_second,
     )
     guarded = GuardedStream(outbox, guard, handshake.request())
-    connection: WebSocketConnection | None = None
+    connection: Answering | None = None
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(outbox.run)
             with trio.move_on_at(deadline):
-                request = await wrap_server_stream(
+                connection = await answer_websocket(
                     nursery,
                     guarded,
-                    message_queue_size=QUEUE,
+                    handshake.upgrade.subprotocol,
                     max_message_size=max(limits.message_size, limits.login_message_size),
-                    receive_buffer_size=RECEIVE_BUFFER,
                 )
-                connection = await request.accept(subprotocol=handshake.upgrade.subprotocol)
             if connection is not None:
                 guarded.opened.set()
                 link = WebSocketLink(handshake.upgrade, connection, outbox, guarded, guard)

@@ -1,0 +1,105 @@
+"""What is put for many connections in one tick leaves in one write each.
+
+``Cork`` knows which outboxes hold something. They are emptied when the turn of the pump is over that filled them, or by one task for
+everybody when something was put outside of it. A ``Run`` is a sequence of frames that several outboxes got one after the
+other, so its bytes are joined once for all; a ``Group`` writes runs.
+
+The rule that keeps it honest: a run grows only while it is the last thing in every outbox that holds it. Whoever puts anything
+behind it closes it first, so each connection gets its frames in the order in which they were put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from trio_router.transport.outbox import Outbox
+
+FLUSH_AT: Final = 1024 * 1024
+"""Bytes put in one tick, each shared frame counted once, after which everything leaves at once: what a tick can hold."""
+
+
+class Run:
+    """Frames that follow each other. ``open``: another one may still be added."""
+
+    __slots__ = ("_joined", "frames", "open")
+
+    def __init__(self, first: bytes) -> None:
+        self.frames = [first]
+        self.open = True
+        self._joined: bytes | None = None
+
+    def joined(self) -> bytes:
+        """All bytes of it, from now on for good."""
+        self.open = False
+        if self._joined is None:
+            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self._joined
+
+
+class Cork:
+    """The outboxes that hold something. :meth:`run` must be running; ``held`` is set by whoever will call :meth:`flush` himself."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.weight = 0
+        self._dirty: list[Outbox] = []
+        self._sleeping: trio.lowlevel.Task | None = None
+
+    def add(self, outbox: Outbox) -> None:
+        """``outbox`` was empty and no longer is."""
+        self._dirty.append(outbox)
+        if not self.held and self._sleeping is not None:
+            task, self._sleeping = self._sleeping, None
+            trio.lowlevel.reschedule(task)
+
+    def flush(self) -> None:
+        """Write what can be written without waiting. Raises nothing."""
+        self.weight = 0
+        while self._dirty:
+            dirty, self._dirty = self._dirty, []
+            for outbox in dirty:
+                outbox.flush_now()
+
+    async def run(self) -> None:
+        """Flush whatever is put by somebody who does not; until cancelled."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._sleeping = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            if self._dirty and not self.held:
+                self.flush()
+                await trio.lowlevel.checkpoint()
+            else:
+                self._sleeping = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+class Group:
+    """Several outboxes that get the same frames, again and again."""
+
+    __slots__ = ("_cork", "_outboxes", "_run")
+
+    def __init__(self, cork: Cork, outboxes: Sequence[Outbox]) -> None:
+        self._cork = cork
+        self._outboxes = outboxes
+        self._run: Run | None = None
+
+    def send(self, frame: bytes) -> None:
+        """Put one whole frame for all of them. Never waits, never raises."""
+        run = self._run
+        if run is not None and run.open:
+            run.frames.append(frame)
+        else:
+            run = self._run = Run(frame)
+            for outbox in self._outboxes:
+                outbox.put_run(run)
+        cork = self._cork
+        cork.weight += len(frame)
+        if cork.weight > FLUSH_AT:
+            cork.flush()

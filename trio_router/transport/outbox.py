@@ -1,0 +1,312 @@
+"""The writing side of one connection of the fast lane: a list for one tick, and a bounded backlog for a peer that does not keep up.
+
+Frames are put without waiting and written by one non-blocking call when the cork flushes. Only what the socket does not take
+moves to the backlog, and only then a task exists, which writes on when the socket takes more. The backlog is bounded
+in bytes and in age; past either the peer is *slow* and the stream ends (T12).
+
+The rule that keeps it honest: bytes leave in the order in which frames were put, a frame leaves whole, and after a write that
+failed, was cancelled or came too late no other byte follows (T13). It knows nothing of WebSocket but what a frame is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from trio_router.transport.cork import FLUSH_AT, Cork, Run
+from trio_router.transport.pipe import Pipe
+from trio_router.transport.stream import BATCH, FAREWELL_TIMEOUT
+
+
+def _nothing() -> None:
+    """The callback of an outbox that nobody listens to."""
+
+
+class Outbox:
+    """What is to be written to one ``pipe``.
+
+    ``size`` is in bytes: what may wait for the peer; a single frame may always. ``timeout`` is in seconds: how old a waiting byte
+    may get. ``farewell`` is what a slow peer is told, if it reads on. ``on_slow`` and ``on_broken`` are called in the moment
+    when the peer is given up, or found to be gone; they must return at once and raise nothing.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_begun",
+        "_broken",
+        "_cork",
+        "_farewell",
+        "_items",
+        "_last",
+        "_nursery",
+        "_pipe",
+        "_progress",
+        "_queued",
+        "_size",
+        "_taking",
+        "_timeout",
+        "_writing",
+        "on_broken",
+        "on_slow",
+        "sealed",
+        "slow",
+    )
+
+    def __init__(
+        self, pipe: Pipe, cork: Cork, nursery: trio.Nursery, *, size: int, timeout: float, farewell: bytes = b""
+    ) -> None:
+        self._pipe = pipe
+        self._cork = cork
+        self._nursery = nursery  # for the writer
+        self._size = size
+        self._timeout = timeout
+        self._farewell = farewell
+        self.on_slow: Callable[[], None] = _nothing
+        self.on_broken: Callable[[], None] = _nothing
+        self.sealed = False  # the last frame has been put
+        self.slow = False
+        self._broken = False  # nothing can leave any more
+        self._taking = True  # neither sealed nor broken
+        self._items: list[bytes | Run] = []  # put in this tick
+        self._last: Run | None = None  # the last item, if it is a run that may still grow
+        self._backlog: deque[tuple[float, bytes]] | None = (
+            None  # when it was put, and the bytes: rests of frames and frames
+        )
+        self._begun = False  # the first of the backlog is the rest of a frame
+        self._queued = 0  # bytes of the backlog
+        self._writing = False
+        self._progress: trio.Event | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can leave any more."""
+        return self._broken
+
+    @property
+    def clear(self) -> bool:
+        """Whether the socket took everything so far."""
+        return not self._writing
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait."""
+        return self._queued + sum(
+            len(item) if isinstance(item, bytes) else sum(map(len, item.frames)) for item in self._items
+        )
+
+    # ---- putting ----------------------------------------------------------------------------------------------
+
+    def put(self, frame: bytes) -> None:
+        """Put one whole frame. Never waits, never raises; after the end or :meth:`seal` it is dropped."""
+        if not self._taking:
+            return
+        if self._last is not None:
+            self._last.open = False
+            self._last = None
+        cork = self._cork
+        if not self._items:
+            cork.add(self)
+        self._items.append(frame)
+        cork.weight += len(frame)
+        if cork.weight > FLUSH_AT:
+            cork.flush()
+
+    def put_run(self, run: Run) -> None:
+        """Put a run, to which frames may be added until something else is put."""
+        if not self._taking:
+            return
+        if self._last is not None:
+            self._last.open = False
+        self._last = run
+        if not self._items:
+            self._cork.add(self)
+        self._items.append(run)
+
+    def seal(self, last: bytes = b"") -> None:
+        """Put ``last`` whatever the bound, then take nothing more. Only the first call counts."""
+        if self.sealed:
+            return
+        if last:
+            self.put(last)
+        if self._last is not None:
+            self._last.open = False
+            self._last = None
+        self.sealed = True
+        self._taking = False
+
+    # ---- writing ----------------------------------------------------------------------------------------------
+
+    def flush_now(self) -> None:
+        """Write what the socket takes. Never waits, never raises."""
+        items = self._items
+        if not items:
+            return
+        self._items = []
+        self._last = None
+        if self._broken:
+            return
+        if self._writing:
+            self._append(_frames(items))
+            return
+        if len(items) == 1:
+            item = items[0]
+            data = item if isinstance(item, bytes) else item.joined()
+        else:
+            data = b"".join([item if isinstance(item, bytes) else item.joined() for item in items])
+        try:
+            sent = self._pipe.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._break()
+            return
+        if sent != len(data) or self._pipe.unsent:
+            self._block(_frames(items), sent)
+
+    def _block(self, frames: list[bytes], sent: int) -> None:
+        """The socket took ``sent`` bytes of ``frames`` and no more."""
+        first = 0
+        while first < len(frames) and sent >= len(frames[first]):
+            sent -= len(frames[first])
+            first += 1
+        self._writing = True
+        self._backlog = deque()
+        rest = frames[first:]
+        if sent:
+            self._begun = True
+            self._wait(rest.pop(0)[sent:])
+        try:
+            self._nursery.start_soon(self._write)
+        except RuntimeError:  # the connection's nursery is closed: nobody will ever read this
+            self._break()
+            return
+        self._append(rest)
+
+    def _wait(self, data: bytes) -> None:
+        assert self._backlog is not None  # noqa: S101 - made in _block
+        self._backlog.append((trio.current_time(), data))
+        self._queued += len(data)
+
+    def _append(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            # What was sealed with may pass the bound: it is the last there is.
+            if self._queued and self._queued + len(frame) > self._size and not self.sealed:
+                self._overflow()
+                return
+            self._wait(frame)
+
+    def _overflow(self) -> None:
+        """Past the bound: forget what has not begun to leave (whole frames all), so memory is free at once (T12)."""
+        assert self._backlog is not None  # noqa: S101
+        since = trio.current_time() - self._timeout + FAREWELL_TIMEOUT
+        begun = self._backlog[0][1] if self._begun else b""
+        self._backlog.clear()
+        self._backlog.extend((since, data) for data in (begun, self._farewell) if data)
+        self._queued = sum(len(data) for _, data in self._backlog)
+        self.sealed = True
+        self._taking = False
+        self._be_slow()
+
+    def _be_slow(self) -> None:
+        if not self.slow:
+            self.slow = True
+            self.on_slow()
+
+    def _break(self) -> None:
+        if self._broken:
+            return
+        self._broken = True
+        self._taking = False
+        self._items = []
+        self._last = None
+        self._backlog = None
+        self._queued = 0
+        self._wake()
+        self.on_broken()
+
+    def _wake(self) -> None:
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
+
+    async def _write(self) -> None:
+        """Write the backlog as the socket takes it, then end. Raises nothing but ``Cancelled``."""
+        late = False
+        try:
+            while self._backlog or (self._pipe.unsent and not self._broken):
+                started = self._backlog[0][0] if self._backlog else trio.current_time()
+                with trio.move_on_at(started + self._timeout) as scope:
+                    await trio.lowlevel.wait_writable(self._pipe.fileno())
+                if scope.cancelled_caught:
+                    late = True
+                    self._be_slow()
+                    break
+                self._write_on()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self._break()
+        finally:
+            if late or self._backlog or self._pipe.unsent:  # late, or cancelled: nothing may follow
+                self._break()
+            self._writing = False
+            self._backlog = None
+            self._begun = False
+            self._wake()
+
+    def _write_on(self) -> None:
+        """One write of the backlog. Raises ``OSError``."""
+        try:
+            self._pipe.push()
+            if not self._backlog:
+                return
+            batch = [self._backlog.popleft()]
+            size = len(batch[0][1])
+            while self._backlog and size < BATCH:
+                batch.append(self._backlog.popleft())
+                size += len(batch[-1][1])
+            sent = 0
+            try:
+                sent = self._pipe.send(batch[0][1] if len(batch) == 1 else b"".join([data for _, data in batch]))
+            finally:
+                self._queued -= sent
+                self._put_back(batch, sent)
+        except BlockingIOError:
+            return
+
+    def _put_back(self, batch: list[tuple[float, bytes]], sent: int) -> None:
+        assert self._backlog is not None  # noqa: S101
+        if sent:
+            self._begun = False
+        while batch and sent >= len(batch[0][1]):
+            sent -= len(batch.pop(0)[1])
+        if batch and sent:
+            self._begun = True
+            batch[0] = (batch[0][0], batch[0][1][sent:])
+        self._backlog.extendleft(reversed(batch))
+
+    async def flush(self) -> None:
+        """Wait until nothing waits. Raises ``BrokenResourceError`` if that will not come."""
+        self.flush_now()
+        while self._writing and not self._broken:
+            if self._progress is None:
+                self._progress = trio.Event()
+            await self._progress.wait()
+        if self._broken:
+            raise trio.BrokenResourceError
+
+    def close(self) -> None:
+        """Nothing leaves any more; what waits is lost."""
+        self._break()
+
+
+def _frames(items: list[bytes | Run]) -> list[bytes]:
+    """The single frames of ``items``."""
+    found: list[bytes] = []
+    for item in items:
+        if isinstance(item, bytes):
+            found.append(item)
+        else:
+            item.joined()  # it must not grow any more
+            found.extend(item.frames)
+    return found
