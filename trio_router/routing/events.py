@@ -128,6 +128,10 @@ class Events:
 
 
 def _deliver(subscription: Subscription, delivery: Delivery, only: Peer | None, without: Collection[Peer]) -> int:
+    if only is None and not without:
+        for tell in subscription.audience:
+            tell(delivery)
+        return len(subscription)
     peers = subscription.peers
     if without and not set(without).isdisjoint(peers):
         peers = tuple([peer for peer in peers if peer not in without])

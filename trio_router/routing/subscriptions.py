@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from trio_router.routing.audience import Tell, audience
 from trio_router.routing.peer import Peer
 from trio_router.routing.session import Session
 
@@ -18,12 +19,13 @@ from trio_router.routing.session import Session
 class Subscription:
     """Everybody who subscribed one name. ``name`` is a channel, a pattern or a user's id."""
 
-    __slots__ = ("_members", "_peers", "name")
+    __slots__ = ("_audience", "_members", "_peers", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._members: dict[Session, None] = {}
         self._peers: tuple[Peer, ...] | None = None
+        self._audience: tuple[Tell, ...] | None = None
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -33,18 +35,26 @@ class Subscription:
             peers = self._peers = tuple([member.peer for member in self._members])
         return peers
 
+    @property
+    def audience(self) -> tuple[Tell, ...]:
+        """How to tell all members an event; built once per change of membership."""
+        tells = self._audience
+        if tells is None:
+            tells = self._audience = audience(self.peers)
+        return tells
+
     def __len__(self) -> int:
         return len(self._members)
 
     def add(self, session: Session) -> None:
         """One more member."""
         self._members[session] = None
-        self._peers = None
+        self._peers = self._audience = None
 
     def discard(self, session: Session) -> None:
         """One member less."""
         self._members.pop(session, None)
-        self._peers = None
+        self._peers = self._audience = None
 
 
 def _nothing(_: Subscription) -> None:

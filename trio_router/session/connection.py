@@ -9,7 +9,7 @@ session ends this session, not the one in whose turn it happened (T09).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import structlog
@@ -26,10 +26,11 @@ from trio_router.protocols import codes, messages
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.native.machine import ServerMachine
 from trio_router.routing.core import Core
-from trio_router.routing.peer import Delivery
+from trio_router.routing.peer import Delivery, Peer
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
 from trio_router.session.renewal import Renewal
+from trio_router.session.together import tell_together
 from trio_router.session.wire import Wire
 from trio_router.storage.records import RecordStore
 
@@ -72,6 +73,11 @@ class Connection:
         self._records = records
         self._invalid = 0
         self._refused_tokens = 0
+
+    @property
+    def link(self) -> Link:
+        """Where its frames go."""
+        return self._link
 
     async def run(self, welcome: messages.Welcome) -> None:
         """Take part in the core until the link or the session ends.
@@ -295,13 +301,22 @@ class Connection:
 
     # ---- what the core tells (routing.peer.Peer) --------------------------------------------------------------
 
+    @property
+    def crowd(self) -> Hashable | None:
+        """Those whose events are the same bytes on the same lane."""
+        return None if self._link.lane is None else (self._link.lane, self._wire.key)
+
+    def together(self, peers: Sequence[Peer]) -> Callable[[Delivery], None]:
+        members = [peer for peer in peers if isinstance(peer, Connection)]
+        return tell_together(members, key=self._wire.key, encode=self._wire.event_frame)
+
     def event(self, delivery: Delivery) -> None:
         frame = delivery.frames.get(self._wire.key)
         if frame is None:
             try:
                 frame = self._wire.event_frame(delivery)
             except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
-                self._fault(error)
+                self.fault(error)
                 return
             delivery.frames[self._wire.key] = frame
         self._link.send(frame)
@@ -364,7 +379,7 @@ class Connection:
         try:
             frame = self._wire.frame(message)
         except Exception as error:  # noqa: BLE001 - the edge of a session: it may happen in another's turn
-            self._fault(error)
+            self.fault(error)
             return
         self._link.send(frame)
 
@@ -385,7 +400,8 @@ class Connection:
         self._metrics.errors.labels(codes.error(code).slug).inc()
         self._tell(messages.Failed(code, request_id, detail, verb, name, data, decision))
 
-    def _fault(self, error: Exception) -> None:
+    def fault(self, error: Exception) -> None:
+        """Something of ours went wrong: this session ends."""
         self._log.error("session_failed", **where(error))
         self._ending.end(codes.INTERNAL)
 

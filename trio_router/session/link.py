@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol
 
 import attrs
@@ -43,10 +43,19 @@ class Upgrade:
     protocol: str = "native"
 
 
+class Lane(Protocol):
+    """What links share that can be sent to in one go."""
+
+    def together(self, links: Sequence[Link]) -> Callable[[bytes], None]:
+        """Sends one whole frame to all of these links, which are this lane's, like ``Link.send`` to each."""
+
+
 class Link(Protocol):
-    """One open WebSocket."""
+    """One open WebSocket. ``lane``: the one it shares with others, if any."""
 
     upgrade: Upgrade
+
+    lane: Lane | None
 
     on_slow: Callable[[], None] | None
     """Called, if set, in the moment the link gives the peer up as too slow, so that nothing is routed to it any more."""

@@ -20,7 +20,7 @@ import trio
 from trio_router.limits import Limits
 from trio_router.protocols.codes import SLOW, CloseCode
 from trio_router.routing.peer import Timers
-from trio_router.session.link import LinkClosed, Take
+from trio_router.session.link import Lane, LinkClosed, Take
 from trio_router.transport.detour import Detour
 from trio_router.transport.guard import FrameGuard
 from trio_router.transport.handshake import Handshake, close_frame, pong_frame
@@ -72,6 +72,7 @@ class FastLink:
         "_task",
         "_timers",
         "heard_at",
+        "lane",
         "on_slow",
         "outbox",
         "send",
@@ -88,8 +89,10 @@ class FastLink:
         limits: Limits,
         timers: Timers,
         pump: Pump | None,
+        lane: Lane,
     ) -> None:
         self.upgrade = handshake.upgrade
+        self.lane: Lane | None = lane
         self.on_slow: Callable[[], None] | None = None
         self.heard_at = trio.current_time()
         self.outbox = outbox
@@ -330,7 +333,9 @@ class FastLink:
         detour = self._detour
         if detour is None:
             with trio.CancelScope(shield=True):  # it waits for nobody
-                detour = self._detour = await Detour.open(self._nursery, self.outbox, self._handshake, self._max_message)
+                detour = self._detour = await Detour.open(
+                    self._nursery, self.outbox, self._handshake, self._max_message
+                )
         assert detour is not None  # noqa: S101 - a shielded scope swallows nothing
         if not self._fed:  # a cancelled call is taken up where it was
             self._fed = True

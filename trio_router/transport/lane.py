@@ -59,7 +59,9 @@ class Lane:
                     timeout=limits.write_timeout,
                     farewell=close_frame(SLOW.number, SLOW.text),
                 )
-                link = FastLink(pipe, handshake, outbox, nursery, limits=limits, timers=self._timers, pump=self._pump)
+                link = FastLink(
+                    pipe, handshake, outbox, nursery, limits=limits, timers=self._timers, pump=self._pump, lane=self
+                )
                 outbox.put(handshake.answer())
                 try:
                     await handler(link)

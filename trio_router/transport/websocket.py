@@ -18,7 +18,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from trio_router.limits import Limits
 from trio_router.protocols.codes import CLOSES, INVALID_DATA, NORMAL, PROTOCOL_ERROR, SLOW, CloseCode
-from trio_router.session.link import LinkClosed, Take, Upgrade, serve_in_turn
+from trio_router.session.link import Lane, LinkClosed, Take, Upgrade, serve_in_turn
 from trio_router.transport.guard import FrameGuard
 from trio_router.transport.handshake import Handshake, close_frame
 from trio_router.transport.stream import OutboxStream
@@ -187,6 +187,7 @@ class WebSocketLink:
         guard: FrameGuard,
     ) -> None:
         self.upgrade = upgrade
+        self.lane: Lane | None = None
         self.on_slow: Callable[[], None] | None = None
         self._connection = connection
         self._outbox = outbox

@@ -21,7 +21,7 @@ from trio_router.metrics import Metrics
 from trio_router.protocols.codes import CloseCode
 from trio_router.routing.core import Core
 from trio_router.routing.door import Door
-from trio_router.session.link import LinkClosed, Take, Upgrade, serve_in_turn
+from trio_router.session.link import Lane, LinkClosed, Take, Upgrade, serve_in_turn
 from trio_router.session.server import SessionServer
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.records import RecordStore
@@ -33,6 +33,7 @@ class MemoryLink:
 
     def __init__(self) -> None:
         self.upgrade = Upgrade("192.0.2.1", "/", "", (("cookie", "c=1"),), ())
+        self.lane: Lane | None = None
         self.on_slow: Callable[[], None] | None = None
         self.frames: list[bytes] = []
         self.limit = 0

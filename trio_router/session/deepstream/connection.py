@@ -8,7 +8,7 @@ The rule that keeps it honest: a callback of the core never raises (see ``voice`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import structlog
@@ -26,7 +26,7 @@ from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import ConnectionAction, ParserAction, Topic
 from trio_router.protocols.messages import Participant, Publisher
 from trio_router.routing.core import Core
-from trio_router.routing.peer import Delivery
+from trio_router.routing.peer import Delivery, Peer
 from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.deepstream.calls import Calls
 from trio_router.session.deepstream.events import Events
@@ -39,6 +39,7 @@ from trio_router.session.deepstream.voice import Voice, Work
 from trio_router.session.deepstream.wire import Wire, WrongFrame
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
+from trio_router.session.together import tell_together
 from trio_router.storage.records import RecordStore
 
 SILENT: Final = frozenset({Topic.EVENT})
@@ -92,6 +93,15 @@ class Connection:
             Topic.PRESENCE: self._presence,
             Topic.RECORD: Records(voice),
         }
+
+    @property
+    def link(self) -> Link:
+        """Where its frames go."""
+        return self._link
+
+    def fault(self, error: Exception) -> None:
+        """Something of ours went wrong: this session ends."""
+        self._voice.fault(error)
 
     async def run(self, welcome: Packet, client_data: Any) -> None:
         """Take part in the core until the link or the session ends. ``client_data`` is what the login handed out.
@@ -187,6 +197,18 @@ class Connection:
                 return
             delivery.frames[self._wire.key] = frame
         self._link.send(frame)
+
+    @property
+    def crowd(self) -> Hashable | None:
+        """Those whose events are the same bytes on the same lane."""
+        return None if self._link.lane is None else (self._link.lane, self._wire.key)
+
+    def together(self, peers: Sequence[Peer]) -> Callable[[Delivery], None]:
+        members = [peer for peer in peers if isinstance(peer, Connection)]
+        wire = self._wire
+        return tell_together(
+            members, key=wire.key, encode=lambda delivery: wire.event_frame(delivery.channel, delivery.data)
+        )
 
     def invoke(
         self,
