@@ -60,6 +60,8 @@ class Reason(enum.Enum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - the trust-token does not hold for this use
     NOT_OPEN = "not_open"  # publishing to a channel that this session has not opened
 
+    __hash__ = object.__hash__  # members are single objects, and every decision is counted by its own
+
 
 BEFORE_RULES: Final = frozenset(Reason) - {
     Reason.ALLOWED,

@@ -14,11 +14,9 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-from prometheus_client import Counter
-
 from trio_router.errors import Refused
 from trio_router.identity import Identity
-from trio_router.metrics import Metrics
+from trio_router.metrics import Metrics, Tally
 from trio_router.names import ROUTER_PROCEDURES, InvalidName, check_channel, check_procedure, check_user_id, kind_of
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
@@ -64,7 +62,7 @@ class Door:
         self._book = book
         self._allowed_too = book is not None and book.allowed_too
         self._shadow: Shadow | None = None
-        self._counters: dict[tuple[Action, Reason], Counter] = {}
+        self._tallies: dict[Action, dict[Reason, Tally]] = {action: {} for action in Action}
 
     @property
     def rules(self) -> Ruleset:
@@ -181,11 +179,11 @@ class Door:
 
     def _note(self, action: Action, decision: Decision) -> None:
         if self._metrics is not None:
-            counter = self._counters.get((action, decision.reason))
-            if counter is None:  # a fixed set: the actions and the reasons
-                counter = self._metrics.decisions.labels(f"{action.section}.{action.verb}", decision.reason.value)
-                self._counters[action, decision.reason] = counter
-            counter.inc()
+            tally = self._tallies[action].get(decision.reason)
+            if tally is None:  # a fixed set: the actions and the reasons
+                tally = self._metrics.decisions.labels(f"{action.section}.{action.verb}", decision.reason.value)
+                self._tallies[action][decision.reason] = tally
+            tally.count += 1
 
 
 def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wildcards: bool) -> Decision | None:

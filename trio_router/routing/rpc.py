@@ -370,4 +370,4 @@ class Rpc:
             del self._procedures[offer.pool]
 
     def _count(self, outcome: Outcome) -> None:
-        self._outcomes[outcome].inc()
+        self._outcomes[outcome].count += 1

@@ -24,12 +24,11 @@ TURN: Final = 64
 class TrioTimer:
     """One armed timer."""
 
-    __slots__ = ("_deadline", "_number", "_owner", "callback")
+    __slots__ = ("_deadline", "_owner", "callback")
 
-    def __init__(self, owner: TrioTimers, deadline: float, number: int, callback: Callable[[], None]) -> None:
+    def __init__(self, owner: TrioTimers, deadline: float, callback: Callable[[], None]) -> None:
         self._owner = owner
         self._deadline = deadline
-        self._number = number
         self.callback: Callable[[], None] | None = callback
 
     @property
@@ -42,16 +41,15 @@ class TrioTimer:
             self.callback = None
             self._owner.forget()
 
-    def __lt__(self, other: TrioTimer) -> bool:
-        return (self._deadline, self._number) < (other._deadline, other._number)
-
 
 class TrioTimers:
     """``run`` must be running in the background for anything to fire."""
 
     def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
         self._log = log
-        self._heap: list[TrioTimer] = []
+        self._heap: list[
+            tuple[float, int, TrioTimer]
+        ] = []  # tuples, because they are compared without a line of Python
         self._number = 0
         self._cancelled = 0
         self._woken = trio.Event()
@@ -67,9 +65,10 @@ class TrioTimers:
     def after(self, seconds: float, callback: Callable[[], None]) -> TrioTimer:
         """Call ``callback`` once, ``seconds`` from now; never from inside ``after``."""
         self._number += 1
-        timer = TrioTimer(self, trio.current_time() + max(0.0, seconds), self._number, callback)
-        heapq.heappush(self._heap, timer)
-        if self._heap[0] is timer:
+        deadline = trio.current_time() + max(0.0, seconds)
+        timer = TrioTimer(self, deadline, callback)
+        heapq.heappush(self._heap, (deadline, self._number, timer))
+        if self._heap[0][2] is timer:
             self._woken.set()
         return timer
 
@@ -77,7 +76,7 @@ class TrioTimers:
         """One more of the heap is cancelled. Called by the timers themselves; keeps dead ones below half."""
         self._cancelled += 1
         if self._cancelled > TURN and self._cancelled * 2 > len(self._heap):
-            self._heap = [timer for timer in self._heap if timer.callback is not None]
+            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
 
@@ -85,7 +84,7 @@ class TrioTimers:
         """Fire what is due, until cancelled."""
         while True:
             self._woken = trio.Event()
-            deadline = self._heap[0].deadline if self._heap else math.inf
+            deadline = self._heap[0][0] if self._heap else math.inf
             with trio.move_on_at(deadline):
                 await self._woken.wait()
             await self._fire_due()
@@ -93,8 +92,8 @@ class TrioTimers:
     async def _fire_due(self) -> None:
         fired = 0
         now = trio.current_time()  # what becomes due meanwhile gets its turn after the other tasks
-        while self._heap and self._heap[0].deadline <= now:
-            timer = heapq.heappop(self._heap)
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
             callback, timer.callback = timer.callback, None
             if callback is None:
                 self._cancelled -= 1

@@ -13,12 +13,11 @@ from typing import Any, Final, Literal
 
 import structlog
 import trio
-from prometheus_client import Counter
 
 from trio_router.errors import RemoteProtocolError, StorageUnavailable
 from trio_router.identity import Identity
 from trio_router.limits import Limits
-from trio_router.metrics import Metrics
+from trio_router.metrics import Metrics, Tally
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
@@ -46,7 +45,7 @@ SILENT: Final = frozenset({Topic.EVENT})
 """Topics of which an unknown action is not answered, as in deepstream."""
 
 
-def request_counters(metrics: Metrics) -> dict[str, Counter]:
+def request_counters(metrics: Metrics) -> dict[str, Tally]:
     """What counts the requests of all sessions, by what they ask for."""
     return {verb: metrics.requests.labels(verb) for verb, _ in ACTIONS.values()}
 
@@ -65,7 +64,7 @@ class Connection:
         limits: Limits,
         options: DeepstreamOptions,
         metrics: Metrics,
-        counters: Mapping[str, Counter],
+        counters: Mapping[str, Tally],
         log: structlog.stdlib.BoundLogger,
         records: RecordStore | None = None,
     ) -> None:
