@@ -23,6 +23,7 @@ from trio_router.errors import RemoteProtocolError
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes, messages, strictjson
 from trio_router.protocols.frames import text_frame
+from trio_router.protocols.native import quick
 from trio_router.protocols.native.shapes import (
     MAX_CONCURRENCY,
     MAX_SEQ,
@@ -56,6 +57,15 @@ def decode(frame: str | bytes, *, depth: int = strictjson.MAX_DEPTH) -> messages
         RemoteProtocolError: it is none (``INVALID_MESSAGE``, ``UNKNOWN_TYPE`` or ``INVALID_NAME``). The detail names the
             field and what was expected; ``request_id`` is set if the message has a valid one.
     """
+    if isinstance(frame, str):
+        plain = quick.decode(frame, depth)
+        if plain is not None:
+            return plain
+    return decode_in_full(frame, depth=depth)
+
+
+def decode_in_full(frame: str | bytes, *, depth: int = strictjson.MAX_DEPTH) -> messages.Request:
+    """The same without the short way of ``quick``, to which this is the measure."""
     value = strictjson.decode(frame, depth=depth)
     if not isinstance(value, dict):
         raise RemoteProtocolError(codes.INVALID_MESSAGE, f"expected an object with a {TAG}")
@@ -83,6 +93,11 @@ def encode(message: messages.Reply) -> bytes:
     Any reply can be written whose values are JSON values: what came through ``strictjson`` is, what a strategy made
     up itself (``Welcome.client_data``) has to be.
     """
+    return quick.encode(message) or encode_in_full(message)
+
+
+def encode_in_full(message: messages.Reply) -> bytes:
+    """The same without the short way of ``quick``, to which this is the measure."""
     shape = REPLY_BY_CLASS[type(message)]
     out: dict[str, Any] = {TAG: shape.verb}
     if isinstance(message, messages.Hello):

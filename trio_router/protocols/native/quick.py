@@ -7,27 +7,27 @@ The rule that keeps it honest: no message comes out of here that the codec would
 on every input it can think of. What has to be looked at beyond the parse:
 
 * a key that is there twice leaves fewer colons in what is written again than there were in the text;
-* ``\\u`` may hide a colon or half a character; a bracket may nest too deep; a long number may be beyond 2**53: in doubt, None.
+* ``\\u`` may hide a colon or half a character; brackets may nest too deep; a long number may be beyond 2**53: in doubt, None.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from trio_router.names import InvalidName
+from trio_router import names
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
-from trio_router.protocols.frames import text_frame
-from trio_router.protocols.native.names import check_channel, check_procedure
+from trio_router.protocols.native.shapes import MAX_TIMEOUT
 
-_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch  # names.REQUEST_ID_CHARACTERS, names.MAX_REQUEST_ID
+_is_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch  # names.REQUEST_ID_CHARACTERS and MAX_REQUEST_ID
+_long_number: Final = re.compile(r"[0-9]{16}").search  # 2**53 has sixteen digits
 _encode: Final = msgspec.json.Encoder().encode
-
-NO_DEPTH: Final = 4
-"""Brackets in a text that need no counting of how deep they nest: the configured bound is never below."""
+_check_channel: Final = lru_cache(maxsize=4096)(names.check_channel)
+_check_procedure: Final = lru_cache(maxsize=4096)(names.check_procedure)
 
 
 class _Publish(msgspec.Struct, tag_field="type", tag="publish", forbid_unknown_fields=True, omit_defaults=True):
@@ -45,31 +45,93 @@ class _Call(msgspec.Struct, tag_field="type", tag="call", forbid_unknown_fields=
     timeout: int | None = None
 
 
-class _Result(msgspec.Struct, tag_field="type", tag="result", forbid_unknown_fields=True, omit_defaults=True):
+class _ProviderResult(msgspec.Struct, tag_field="type", tag="result", forbid_unknown_fields=True, omit_defaults=True):
     call: str
     data: Any = msgspec.UNSET
 
 
-_decode: Final = msgspec.json.Decoder(_Publish | _Call | _Result).decode
+_decode: Final = msgspec.json.Decoder(_Publish | _Call | _ProviderResult).decode
 
 
-def decode(text: str) -> messages.Publish | messages.Call | messages.ProviderResult | None:
-    """The message in ``text``, if it is a plain one; None: ask the codec. Never raises."""
+def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages.ProviderResult | None:
+    """The message in ``text``, if it is a plain one of these; None: ask the codec. Never raises."""
     try:
         wire = _decode(text)
-        if "\\u" in text or text.count("[") + text.count("{") > NO_DEPTH:
+        if "\\u" in text or text.count(":") != _encode(wire).count(b":"):
             return None
         data = wire.data
         if data is msgspec.UNSET:
             payload = ABSENT
         elif isinstance(data, str):
             payload = Payload(data)
-        elif data is None or isinstance(data, bool):
-            payload = Payload(data)
-        else:
-            return _with_numbers(text, wire)
-        if text.count(":") != _encode(wire).count(b":"):
+        elif text.count("[") + text.count("{") > depth or _long_number(text):
             return None
-        return _message(wire, payload)
-    except (msgspec.DecodeError, UnicodeError, InvalidName):
+        else:
+            payload = Payload(data)
+        return _checked(wire, payload)
+    except (ValueError, names.InvalidName):  # msgspec's errors are ValueErrors, as are those of Unicode
         return None
+
+
+def _checked(
+    wire: _Publish | _Call | _ProviderResult, data: Payload
+) -> messages.Publish | messages.Call | messages.ProviderResult | None:
+    """The message, if names and ids are as the codec wants them."""
+    if isinstance(wire, _Publish):
+        _check_channel(wire.channel)
+        if wire.id is None or _is_id(wire.id):
+            return messages.Publish(wire.channel, data, wire.id, wire.echo, wire.disclose)
+    elif isinstance(wire, _ProviderResult):
+        if _is_id(wire.call):
+            return messages.ProviderResult(wire.call, data)
+    elif _is_id(wire.id) and (wire.timeout is None or 1 <= wire.timeout <= MAX_TIMEOUT):
+        _check_procedure(wire.procedure)
+        return messages.Call(wire.id, wire.procedure, data, wire.timeout)
+    return None
+
+
+# ---- replies --------------------------------------------------------------------------------------------
+
+
+class _Done(msgspec.Struct, tag_field="type", tag="done", omit_defaults=True):
+    id: str
+    expires: float | None = None
+
+
+class _Result(msgspec.Struct, tag_field="type", tag="result", omit_defaults=True):
+    id: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    more: bool = False
+
+
+class _Invoke(msgspec.Struct, tag_field="type", tag="invoke", omit_defaults=True):
+    call: str
+    procedure: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    timeout: int = 0
+    progress: bool = False
+    caller: messages.Publisher | None = None
+
+
+def _raw(data: Payload) -> msgspec.Raw | msgspec.UnsetType:
+    return msgspec.UNSET if data is ABSENT else msgspec.Raw(data.json)
+
+
+def encode(message: messages.Reply) -> bytes | None:
+    """The text that the codec makes of ``message``, if it is one of these; None: ask the codec."""
+    if isinstance(message, messages.Done):
+        return _encode(_Done(message.id, message.expires))
+    if isinstance(message, messages.Result):
+        return _encode(_Result(message.id, _raw(message.data), message.more))
+    if isinstance(message, messages.Invoke):
+        return _encode(
+            _Invoke(
+                message.call,
+                message.procedure,
+                _raw(message.data),
+                message.timeout,
+                message.progress,
+                message.caller,
+            )
+        )
+    return None
