@@ -30,13 +30,17 @@ class Tally:
 
 
 class Tallies(Collector):
-    """The tallies of one figure, by the values of its labels; shown like any counter."""
+    """The tallies of one figure, by the values of its labels; shown like any counter.
+
+    ``kept``: those that busy places have asked for, by whatever they find them by soonest.
+    """
 
     def __init__(self, name: str, text: str, names: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
         self._name = name
         self._text = text
         self._names = names
         self._by_values: dict[tuple[str, ...], Tally] = {}
+        self.kept: dict[object, Tally] = {}
         if not names:
             self.labels()
         registry.register(self)

@@ -19,6 +19,9 @@ _LONG: Final = struct.Struct("!BBQ").pack
 
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked text frame around ``payload``, which is UTF-8 already (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:  # the busiest case of all, without another call
+        return _SHORT(_FIN_TEXT, size) + payload
     return _frame(_FIN_TEXT, payload)
 
 

@@ -13,19 +13,17 @@ an answer that comes later is an unknown call. Rules were asked before; there ar
 from __future__ import annotations
 
 import functools
-import secrets
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 from trio_router.errors import Refused
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
 from trio_router.protocols import codes
+from trio_router.routing.callids import new_call_id
 from trio_router.routing.peer import Timer, Timers
 from trio_router.routing.providers import Offer, Providers, direct_pool
 from trio_router.routing.session import Session
-
-CALL_ID_BYTES: Final = 16  # 128 random bits, 22 characters
 
 Outcome = Literal[
     "result",
@@ -71,12 +69,12 @@ class Call:
         self.disclose = disclose
         self.timer: Timer | None = None
         self.accept_timer: Timer | None = None
-        self.tried: set[Session] = set()
+        self.tried: frozenset[Session] = frozenset()
         self.turn_to(offer)
 
     def turn_to(self, offer: Offer) -> None:
         """The next attempt: with this offer, under an id of its own, so that no answer to the one before counts."""
-        self.id = secrets.token_urlsafe(CALL_ID_BYTES)
+        self.id = new_call_id()
         self.offer = offer
         self.accepted = self.begun = False
 
@@ -269,7 +267,7 @@ class Rpc:
         if call.begun:
             raise Refused(codes.UNEXPECTED_MESSAGE, "call: it has partial results already")
         self._metrics.rejected_calls.inc()
-        call.tried.add(session)
+        call.tried |= {session}
         providers = self._procedures.get(call.pool) if call.data is not None else None
         offer = providers.take(call.tried) if providers is not None else None
         if offer is None or call.data is None:

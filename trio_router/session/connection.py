@@ -69,6 +69,7 @@ class Connection:
         self._renewal = renewal
         self._limits = limits
         self._metrics = metrics
+        self._tallies = metrics.requests.kept
         self._log = log
         self._records = records
         self._invalid = 0
@@ -104,6 +105,11 @@ class Connection:
             return None
         if isinstance(message, messages.Refresh):
             return self._refresh(message)
+        tally = self._tallies.get(type(message))
+        if tally is None:
+            verb = self._VERBS[type(message)][0]
+            tally = self._tallies[type(message)] = self._metrics.requests.labels(verb)
+        tally.count += 1
         needed = self._perform(message)
         return None if needed is None else self._perform_with_records(message, needed)
 
@@ -140,16 +146,14 @@ class Connection:
             raise SessionEnd(codes.UNSUPPORTED_DATA)
         try:
             message = self._wire.decode(frame)
-            self._machine.receive(type(message), request_id=getattr(message, "id", None))
+            if not self._machine.allows(type(message)):
+                self._machine.receive(type(message), request_id=getattr(message, "id", None))
         except RemoteProtocolError as error:
             self._fail(error.code, error.request_id, error.detail)
             self._invalid += 1
             if self._invalid > self._limits.invalid_messages:
                 raise SessionEnd(codes.INVALID_MESSAGES) from None
             return None
-        if isinstance(message, messages.Refresh):
-            return message
-        self._metrics.requests.labels(self._VERBS[type(message)][0]).inc()
         return message
 
     def _perform(self, message: messages.Message) -> RecordsNeeded | None:

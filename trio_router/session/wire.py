@@ -10,7 +10,7 @@ from typing import Protocol
 
 from trio_router.limits import Limits
 from trio_router.protocols import messages
-from trio_router.protocols.native import codec
+from trio_router.protocols.native import codec, quick
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 from trio_router.routing.peer import Delivery
 
@@ -43,7 +43,7 @@ class NativeWire:
         return SUBPROTOCOL
 
     def decode(self, text: str) -> messages.Request:
-        return codec.decode(text, depth=self._depth)
+        return quick.decode(text, self._depth) or codec.decode_in_full(text, depth=self._depth)
 
     def frame(self, message: messages.Reply) -> bytes:
         return codec.frame(message)

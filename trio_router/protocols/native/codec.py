@@ -127,8 +127,7 @@ def encode_event(
     seq: int | None = None,
 ) -> bytes:
     """The same text as ``encode(messages.Event(...))``, written by hand because it is the busiest of all."""
-    # A checked channel name holds nothing that JSON escapes, but this function does not rely on it.
-    parts = [b'{"type":"event","channel":', _encode(channel)]
+    parts = [_event_head(channel)]
     if data is not ABSENT:
         parts += (b',"data":', data.json)
     if subscription is not None:
@@ -141,6 +140,12 @@ def encode_event(
         parts += (b',"seq":', _encode(seq))
     parts.append(b"}")
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _event_head(channel: str) -> bytes:
+    # A checked channel name holds nothing that JSON escapes, but this function does not rely on it.
+    return b'{"type":"event","channel":' + _encode(channel)
 
 
 def event_frame(
@@ -157,7 +162,7 @@ def event_frame(
 
 def frame(message: messages.Reply) -> bytes:
     """A message to a client as one whole WebSocket frame."""
-    return text_frame(encode(message))
+    return text_frame(quick.encode(message) or encode_in_full(message))
 
 
 # ---- what a message's fields must be, beyond their types ------------------------------------------------
