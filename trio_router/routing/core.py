@@ -497,7 +497,7 @@ class Core:
         Unless refused here, exactly one of ``peer.result(more=False)`` and ``peer.call_failed`` follows for ``tag``.
         """
         self._check(session)
-        word, _ = self._trust.present(session.identity, "call", procedure, token)
+        word = self._trust.present(session.identity, "call", procedure, token)[0] if ":" in procedure else CLOSED
         decision = self.door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
         _grant(Action.RPC_REQUEST, decision)
         if provider is not None and not session.identity.is_server:

@@ -93,7 +93,11 @@ class Door:
         identity learns of the decision. ``trust`` is the word on a name of a kind: allowed, if a trust-token has opened it to
         this session; it counts for nobody whom no app key let in. With a book, a denial comes back as ``Recorded``.
         """
-        fault = _bound(identity, action, name, trust, wildcards=False)
+        fault = _fault(_SECTIONS[action], name, False)
+        if (
+            fault is not None or identity.grants is not None or identity.scope is not None
+        ):  # else nothing else bounds it
+            fault = _bound(identity, action, name, trust, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
         self._note(action, decision)
         if decision.reason is Reason.RECORDS_NEEDED:
@@ -188,7 +192,7 @@ class Door:
 
 def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wildcards: bool) -> Decision | None:
     """The first denial that comes before the rules, in the order of docs/reference/permissions-order.md; None: the rules decide."""
-    fault = _fault(_SECTIONS[action], name, wildcards=wildcards)
+    fault = _fault(_SECTIONS[action], name, wildcards)
     if fault is not None and (fault is not _RESERVED or not (identity.key or identity.is_server)):
         return fault
     bound = beyond_grants(identity, action, name)
@@ -236,11 +240,11 @@ def spelling_fault(action: Action, name: str, *, wildcards: bool) -> Decision | 
             return _RESERVED if ListenPattern.parse(name).kind else None
         except InvalidPattern as error:
             return Decision(allowed=False, reason=Reason.INVALID_NAME, detail=f"pattern: {error}")
-    return _fault(_SECTIONS[action], name, wildcards=wildcards)
+    return _fault(_SECTIONS[action], name, wildcards)
 
 
 @functools.lru_cache(maxsize=CHECKED_NAMES)
-def _fault(section: str, name: str, *, wildcards: bool) -> Decision | None:
+def _fault(section: str, name: str, wildcards: bool, /) -> Decision | None:
     """The denial a name earns by its spelling, whatever the rules say; None if it is fit to be decided."""
     try:
         if section == "presence":

@@ -336,7 +336,13 @@ class Connection:
         caller: messages.Publisher | None,
         caller_data: Any = None,  # noqa: ARG002 - this protocol tells who calls, and nothing else of them
     ) -> None:
-        self._tell(messages.Invoke(call, procedure, data, max(1, round(timeout * 1000)), progress, caller))
+        milliseconds = max(1, round(timeout * 1000))
+        try:
+            frame = self._wire.invoke_frame(call, procedure, data, milliseconds, progress=progress, caller=caller)
+        except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
+            self.fault(error)
+            return
+        self._link.send(frame)
 
     def interrupt(self, call: str, reason: Literal["cancelled", "timeout", "caller_lost"]) -> None:
         self._tell(messages.Interrupt(call, reason))
@@ -345,7 +351,12 @@ class Connection:
         """This protocol tells its callers the outcome alone."""
 
     def result(self, tag: str, data: Payload, *, more: bool) -> None:
-        self._tell(messages.Result(tag, data, more))
+        try:
+            frame = self._wire.result_frame(tag, data, more=more)
+        except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
+            self.fault(error)
+            return
+        self._link.send(frame)
 
     def call_failed(self, tag: str, code: int, detail: str = "", data: Payload = ABSENT) -> None:
         self._fail(code, tag, detail, data=data)
@@ -388,7 +399,7 @@ class Connection:
         self._link.send(frame)
 
     def _done(self, request_id: str) -> None:
-        self._tell(messages.Done(request_id))
+        self._link.send(self._wire.done_frame(request_id))
 
     def _fail(
         self,

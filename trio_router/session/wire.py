@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from trio_router.limits import Limits
+from trio_router.payload import Payload
 from trio_router.protocols import messages
+from trio_router.protocols.frames import text_frame
 from trio_router.protocols.native import codec, quick
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 from trio_router.routing.peer import Delivery
@@ -27,6 +29,24 @@ class Wire(Protocol):
 
     def frame(self, message: messages.Reply) -> bytes:
         """``message`` as one whole WebSocket frame."""
+
+    def done_frame(self, request_id: str) -> bytes:
+        """``messages.Done`` without an end, as a frame."""
+
+    def result_frame(self, request_id: str, data: Payload, *, more: bool) -> bytes:
+        """``messages.Result`` as a frame."""
+
+    def invoke_frame(
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        timeout: int,
+        *,
+        progress: bool,
+        caller: messages.Publisher | None,
+    ) -> bytes:
+        """``messages.Invoke`` as a frame."""
 
     def event_frame(self, delivery: Delivery) -> bytes:
         """An event as one whole WebSocket frame."""
@@ -47,6 +67,24 @@ class NativeWire:
 
     def frame(self, message: messages.Reply) -> bytes:
         return codec.frame(message)
+
+    def done_frame(self, request_id: str) -> bytes:
+        return text_frame(quick.done(request_id))
+
+    def result_frame(self, request_id: str, data: Payload, *, more: bool) -> bytes:
+        return text_frame(quick.result(request_id, data, more=more))
+
+    def invoke_frame(
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        timeout: int,
+        *,
+        progress: bool,
+        caller: messages.Publisher | None,
+    ) -> bytes:
+        return text_frame(quick.invoke(call, procedure, data, timeout, progress=progress, caller=caller))
 
     def event_frame(self, delivery: Delivery) -> bytes:
         return codec.event_frame(

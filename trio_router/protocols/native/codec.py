@@ -93,11 +93,6 @@ def encode(message: messages.Reply) -> bytes:
     Any reply can be written whose values are JSON values: what came through ``strictjson`` is, what a strategy made
     up itself (``Welcome.client_data``) has to be.
     """
-    return quick.encode(message) or encode_in_full(message)
-
-
-def encode_in_full(message: messages.Reply) -> bytes:
-    """The same without the short way of ``quick``, to which this is the measure."""
     shape = REPLY_BY_CLASS[type(message)]
     out: dict[str, Any] = {TAG: shape.verb}
     if isinstance(message, messages.Hello):
@@ -162,7 +157,7 @@ def event_frame(
 
 def frame(message: messages.Reply) -> bytes:
     """A message to a client as one whole WebSocket frame."""
-    return text_frame(quick.encode(message) or encode_in_full(message))
+    return text_frame(encode(message))
 
 
 # ---- what a message's fields must be, beyond their types ------------------------------------------------

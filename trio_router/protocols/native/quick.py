@@ -6,7 +6,7 @@ everything else, wrong or merely unusual, which the codec then reads with all it
 The rule that keeps it honest: no message comes out of here that the codec would refuse or read otherwise. A test holds the two together
 on every input it can think of. What has to be looked at beyond the parse:
 
-* a key that is there twice leaves fewer colons in what is written again than there were in the text;
+* a key that is there twice is one more colon in the text than the fields that were found account for;
 * ``\\u`` may hide a colon or half a character; brackets may nest too deep; a long number may be beyond 2**53: in doubt, None.
 """
 
@@ -57,45 +57,57 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
     """The message in ``text``, if it is a plain one of these; None: ask the codec. Never raises."""
     try:
         wire = _decode(text)
-        if "\\u" in text or text.count(":") != _encode(wire).count(b":"):
+        if "\\u" in text:
             return None
-        data = wire.data
-        if data is msgspec.UNSET:
-            payload = ABSENT
-        elif isinstance(data, str):
-            payload = Payload(data)
-        elif text.count("[") + text.count("{") > depth or _long_number(text):
-            return None
+        value = wire.data
+        colons = text.count(":")
+        if value is msgspec.UNSET:
+            data = ABSENT
         else:
-            payload = Payload(data)
-        return _checked(wire, payload)
+            written = _encode(value)  # what every receiver will get of it
+            data = Payload(value, json=written)
+            colons -= 1 + written.count(b":")
+            if not isinstance(value, str) and (text.count("[") + text.count("{") > depth or _long_number(text)):
+                return None
+        if isinstance(wire, _Publish):
+            return _publish(wire, data, colons)
+        if isinstance(wire, _Call):
+            return _call(wire, data, colons)
+        # ``type``, ``call`` and nothing else
+        if colons != 2 + wire.call.count(":") or not _is_id(wire.call):
+            return None
+        return messages.ProviderResult(wire.call, data)
     except (ValueError, names.InvalidName):  # msgspec's errors are ValueErrors, as are those of Unicode
         return None
 
 
-def _checked(
-    wire: _Publish | _Call | _ProviderResult, data: Payload
-) -> messages.Publish | messages.Call | messages.ProviderResult | None:
-    """The message, if names and ids are as the codec wants them."""
-    if isinstance(wire, _Publish):
-        _check_channel(wire.channel)
-        if wire.id is None or _is_id(wire.id):
-            return messages.Publish(wire.channel, data, wire.id, wire.echo, wire.disclose)
-    elif isinstance(wire, _ProviderResult):
-        if _is_id(wire.call):
-            return messages.ProviderResult(wire.call, data)
-    elif _is_id(wire.id) and (wire.timeout is None or 1 <= wire.timeout <= MAX_TIMEOUT):
-        _check_procedure(wire.procedure)
-        return messages.Call(wire.id, wire.procedure, data, wire.timeout)
-    return None
+def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | None:
+    _check_channel(wire.channel)
+    expected = 2 + wire.channel.count(":") + (not wire.echo) + wire.disclose
+    if wire.id is not None:
+        if not _is_id(wire.id):
+            return None
+        expected += 1 + wire.id.count(":")
+    return messages.Publish(wire.channel, data, wire.id, wire.echo, wire.disclose) if colons == expected else None
+
+
+def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
+    if not _is_id(wire.id):
+        return None
+    _check_procedure(wire.procedure)
+    expected = 3 + wire.id.count(":") + wire.procedure.count(":")
+    if wire.timeout is not None:
+        expected += 1
+        if not 1 <= wire.timeout <= MAX_TIMEOUT:
+            return None
+    return messages.Call(wire.id, wire.procedure, data, wire.timeout) if colons == expected else None
 
 
 # ---- replies --------------------------------------------------------------------------------------------
 
 
-class _Done(msgspec.Struct, tag_field="type", tag="done", omit_defaults=True):
+class _Done(msgspec.Struct, tag_field="type", tag="done"):
     id: str
-    expires: float | None = None
 
 
 class _Result(msgspec.Struct, tag_field="type", tag="result", omit_defaults=True):
@@ -117,21 +129,18 @@ def _raw(data: Payload) -> msgspec.Raw | msgspec.UnsetType:
     return msgspec.UNSET if data is ABSENT else msgspec.Raw(data.json)
 
 
-def encode(message: messages.Reply) -> bytes | None:
-    """The text that the codec makes of ``message``, if it is one of these; None: ask the codec."""
-    if isinstance(message, messages.Done):
-        return _encode(_Done(message.id, message.expires))
-    if isinstance(message, messages.Result):
-        return _encode(_Result(message.id, _raw(message.data), message.more))
-    if isinstance(message, messages.Invoke):
-        return _encode(
-            _Invoke(
-                message.call,
-                message.procedure,
-                _raw(message.data),
-                message.timeout,
-                message.progress,
-                message.caller,
-            )
-        )
-    return None
+def done(request_id: str) -> bytes:
+    """The text of ``messages.Done`` without ``expires``."""
+    return _encode(_Done(request_id))
+
+
+def result(request_id: str, data: Payload, *, more: bool) -> bytes:
+    """The text of ``messages.Result``."""
+    return _encode(_Result(request_id, _raw(data), more))
+
+
+def invoke(
+    call: str, procedure: str, data: Payload, timeout: int, *, progress: bool, caller: messages.Publisher | None
+) -> bytes:
+    """The text of ``messages.Invoke``."""
+    return _encode(_Invoke(call, procedure, _raw(data), timeout, progress, caller))

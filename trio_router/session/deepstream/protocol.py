@@ -7,11 +7,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from prometheus_client import Counter
 
 from trio_router.identity import Identity
 from trio_router.limits import Limits
-from trio_router.metrics import Metrics
+from trio_router.metrics import Metrics, Tally
 from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.deepstream.packets import Packet
@@ -32,7 +31,7 @@ class DeepstreamConversation:
     """See ``session.protocol.Conversation``."""
 
     def __init__(
-        self, seat: Seat, wire: Wire, options: DeepstreamOptions, counters: Callable[[Metrics], Mapping[str, Counter]]
+        self, seat: Seat, wire: Wire, options: DeepstreamOptions, counters: Callable[[Metrics], Mapping[str, Tally]]
     ) -> None:
         self._counters = counters
         self._seat = seat
