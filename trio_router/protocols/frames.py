@@ -20,8 +20,10 @@ _LONG: Final = struct.Struct("!BBQ").pack
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked text frame around ``payload``, which is UTF-8 already (RFC 6455, 5.2)."""
     size = len(payload)
-    if size < 126:  # the busiest case of all, without another call
+    if size < 126:  # the busiest cases of all, without another call
         return _SHORT(_FIN_TEXT, size) + payload
+    if size < 65_536:
+        return _MEDIUM(_FIN_TEXT, 126, size) + payload
     return _frame(_FIN_TEXT, payload)
 
 
