@@ -25,17 +25,18 @@ FLUSH_AT: Final = 1024 * 1024
 class Run:
     """Frames that follow each other. ``open``: another one may still be added."""
 
-    __slots__ = ("_joined", "frames", "open")
+    __slots__ = ("_joined", "alone", "frames", "open")
 
     def __init__(self, first: bytes) -> None:
         self.frames = [first]
         self.open = True
+        self.alone: list[bytes | Run] = [self]  # what an outbox holds that holds nothing else; shared, so never changed
         self._joined: bytes | None = None
 
     def joined(self) -> bytes:
         """All bytes of it, from now on for good."""
-        self.open = False
         if self._joined is None:
+            self.open = False
             self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         return self._joined
 
@@ -49,9 +50,9 @@ class Cork:
         self._dirty: list[Outbox] = []
         self._sleeping: trio.lowlevel.Task | None = None
 
-    def add(self, outbox: Outbox) -> None:
-        """``outbox`` was empty and no longer is."""
-        self._dirty.append(outbox)
+    def add(self, *outboxes: Outbox) -> None:
+        """These were empty and no longer are."""
+        self._dirty += outboxes
         if not self.held and self._sleeping is not None:
             task, self._sleeping = self._sleeping, None
             trio.lowlevel.reschedule(task)
@@ -97,8 +98,15 @@ class Group:
             run.frames.append(frame)
         else:
             run = self._run = Run(frame)
+            alone, empty = run.alone, []
             for outbox in self._outboxes:
-                outbox.put_run(run)
+                if outbox.items or not outbox.taking:
+                    outbox.put_run(run)
+                else:  # the busiest case of all, without another call
+                    outbox.items = alone
+                    outbox.last = run
+                    empty.append(outbox)
+            self._cork.add(*empty)
         cork = self._cork
         cork.weight += len(frame)
         if cork.weight > FLUSH_AT:

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
 from trio_router.transport.cork import FLUSH_AT, Cork, Run
 from trio_router.transport.pipe import Pipe
 from trio_router.transport.stream import BATCH, FAREWELL_TIMEOUT
+
+NOTHING: Final[list[bytes | Run]] = []
+"""The items of every outbox that holds none; never changed."""
 
 
 def _nothing() -> None:
@@ -38,26 +42,28 @@ class Outbox:
         "_broken",
         "_cork",
         "_farewell",
-        "_items",
-        "_last",
         "_nursery",
         "_pipe",
         "_progress",
         "_queued",
+        "_send",
         "_size",
-        "_taking",
         "_timeout",
         "_writing",
+        "items",
+        "last",
         "on_broken",
         "on_slow",
         "sealed",
         "slow",
+        "taking",
     )
 
     def __init__(
         self, pipe: Pipe, cork: Cork, nursery: trio.Nursery, *, size: int, timeout: float, farewell: bytes = b""
     ) -> None:
         self._pipe = pipe
+        self._send = pipe.send
         self._cork = cork
         self._nursery = nursery  # for the writer
         self._size = size
@@ -68,9 +74,10 @@ class Outbox:
         self.sealed = False  # the last frame has been put
         self.slow = False
         self._broken = False  # nothing can leave any more
-        self._taking = True  # neither sealed nor broken
-        self._items: list[bytes | Run] = []  # put in this tick
-        self._last: Run | None = None  # the last item, if it is a run that may still grow
+        # For the cork's groups besides this module:
+        self.taking = True  # neither sealed nor broken
+        self.items: list[bytes | Run] = NOTHING  # put in this tick; another list whenever it changes hands
+        self.last: Run | None = None  # the last item, if it is a run that may still grow
         self._backlog: deque[tuple[float, bytes]] | None = (
             None  # when it was put, and the bytes: rests of frames and frames
         )
@@ -93,36 +100,45 @@ class Outbox:
     def queued(self) -> int:
         """Bytes that wait."""
         return self._queued + sum(
-            len(item) if isinstance(item, bytes) else sum(map(len, item.frames)) for item in self._items
+            len(item) if isinstance(item, bytes) else sum(map(len, item.frames)) for item in self.items
         )
 
     # ---- putting ----------------------------------------------------------------------------------------------
 
     def put(self, frame: bytes) -> None:
         """Put one whole frame. Never waits, never raises; after the end or :meth:`seal` it is dropped."""
-        if not self._taking:
+        if not self.taking:
             return
-        if self._last is not None:
-            self._last.open = False
-            self._last = None
         cork = self._cork
-        if not self._items:
+        if not self.items:
+            self.items = [frame]
             cork.add(self)
-        self._items.append(frame)
+        else:
+            self._close_run()
+            self.items.append(frame)
         cork.weight += len(frame)
         if cork.weight > FLUSH_AT:
             cork.flush()
 
     def put_run(self, run: Run) -> None:
         """Put a run, to which frames may be added until something else is put."""
-        if not self._taking:
+        if not self.taking:
             return
-        if self._last is not None:
-            self._last.open = False
-        self._last = run
-        if not self._items:
+        if not self.items:
+            self.items = run.alone
             self._cork.add(self)
-        self._items.append(run)
+        else:
+            self._close_run()
+            self.items.append(run)
+        self.last = run
+
+    def _close_run(self) -> None:
+        """Something follows: the last run must not grow any more, and the list becomes this outbox's own."""
+        if self.last is not None:
+            self.last.open = False
+            if self.items is self.last.alone:
+                self.items = [self.last]
+            self.last = None
 
     def seal(self, last: bytes = b"") -> None:
         """Put ``last`` whatever the bound, then take nothing more. Only the first call counts."""
@@ -130,23 +146,19 @@ class Outbox:
             return
         if last:
             self.put(last)
-        if self._last is not None:
-            self._last.open = False
-            self._last = None
+        self._close_run()
         self.sealed = True
-        self._taking = False
+        self.taking = False
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
     def flush_now(self) -> None:
         """Write what the socket takes. Never waits, never raises."""
-        items = self._items
+        items = self.items
         if not items:
             return
-        self._items = []
-        self._last = None
-        if self._broken:
-            return
+        self.items = NOTHING
+        self.last = None
         if self._writing:
             self._append(_frames(items))
             return
@@ -156,7 +168,7 @@ class Outbox:
         else:
             data = b"".join([item if isinstance(item, bytes) else item.joined() for item in items])
         try:
-            sent = self._pipe.send(data)
+            sent = self._send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -206,7 +218,7 @@ class Outbox:
         self._backlog.extend((since, data) for data in (begun, self._farewell) if data)
         self._queued = sum(len(data) for _, data in self._backlog)
         self.sealed = True
-        self._taking = False
+        self.taking = False
         self._be_slow()
 
     def _be_slow(self) -> None:
@@ -218,9 +230,9 @@ class Outbox:
         if self._broken:
             return
         self._broken = True
-        self._taking = False
-        self._items = []
-        self._last = None
+        self.taking = False
+        self.items = NOTHING
+        self.last = None
         self._backlog = None
         self._queued = 0
         self._wake()

@@ -73,11 +73,13 @@ class TlsPipe:
 
     def recv(self, size: int) -> bytes:
         """Everything that can be opened now of ``size`` bytes of records; empty at the end."""
-        data = self._inner.recv(size)
-        if data:
-            self._in.write(data)
-        else:
-            self._in.write_eof()
+        # What came with the end of the handshake may be in memory already, when the socket has nothing more.
+        with contextlib.suppress(BlockingIOError):
+            data = self._inner.recv(size)
+            if data:
+                self._in.write(data)
+            else:
+                self._in.write_eof()
         found: list[bytes] = []
         try:
             while True:
