@@ -399,7 +399,12 @@ class Connection:
         self._link.send(frame)
 
     def _done(self, request_id: str) -> None:
-        self._link.send(self._wire.done_frame(request_id))
+        try:
+            frame = self._wire.done_frame(request_id)
+        except Exception as error:  # noqa: BLE001 - the edge of a session
+            self.fault(error)
+            return
+        self._link.send(frame)
 
     def _fail(
         self,

@@ -146,7 +146,7 @@ async def test_a_codec_that_fails(
 
 
 @pytest.mark.threat("T09")
-@pytest.mark.parametrize("part", ["event_frame", "frame"])
+@pytest.mark.parametrize("part", ["event_frame", "invoke_frame"])
 async def test_what_cannot_be_told_to_one_ends_that_one_and_not_who_caused_it(
     make_world: Make, autojump_clock: MockClock, logs: Any, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
