@@ -3,8 +3,8 @@
 The question is the same for all: ``user.id === $userid``. *After lookup*: the rule is known, so is what its variable stands
 for, and only the rule itself runs. *With lookup*: one of many patterns (``--patterns``) is to be found by the name first.
 
-All contenders run one after another on one processor (the benchmark ties itself and Node to it), each for the same time; the best
-of five rounds counts. What each one does:
+All contenders run one after another on one processor (the benchmark ties itself and Node to it), each for the same time of that
+processor, so that what else the machine does counts little; the best of five rounds counts. What each one does:
 
 * ours, after lookup: the compiled rule is called and its result compared with ``true``.
 * ours, decide: ``CompiledRules.decide``, names seen before: name to rule to decision, as the router's door asks it.
@@ -48,11 +48,11 @@ Rates = dict[str, float]
 
 
 def rate(batch: Callable[[], int], seconds: float) -> float:
-    """``batch`` makes decisions and returns how many; the best round's decisions a second."""
+    """``batch`` makes decisions and returns how many; the best round's decisions a second of the processor."""
     best = 0.0
     for _ in range(ROUNDS):
-        done, start = 0, time.perf_counter()
-        while (spent := time.perf_counter() - start) < seconds / ROUNDS:
+        done, start = 0, time.process_time()
+        while (spent := time.process_time() - start) < seconds / ROUNDS:
             done += batch()
         best = max(best, done / spent)
     return best
