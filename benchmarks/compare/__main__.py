@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -36,6 +37,9 @@ def main() -> int:
     parser.add_argument("--servers", help="only these, separated by commas")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--tries", type=int, help="how often a disturbed measurement is made")
+    parser.add_argument("--cases", help="only these, separated by semicolons")
+    parser.add_argument("--update", action="store_true", help="keep what the output has of other scenarios")
     parser.add_argument("--output", type=Path, default=BUILT / "results")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -67,33 +71,37 @@ def main() -> int:
         rounds=arguments.rounds or (1 if arguments.short else 3),
         seconds=arguments.seconds or (1.5 if arguments.short else 3.0),
         warmup=0.5 if arguments.short else 1.0,
-        tries=1 if arguments.short else 2,
+        tries=arguments.tries or (1 if arguments.short else 2),
     )
-    results = {"date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), **describe()}
-    results["method"] = {
-        "rounds": bench.rounds,
-        "seconds": bench.seconds,
-        "warmup": bench.warmup,
-        "short": arguments.short,
-    }
+    results: dict[str, Any] = {"date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), **describe()}
+    method = {"rounds": bench.rounds, "seconds": bench.seconds, "warmup": bench.warmup}
     results["missing"], results["scenarios"] = missing, {}
+    kept = arguments.output / "results.json"
+    if arguments.update and kept.exists():
+        before = json.loads(kept.read_text())
+        results["scenarios"] = before["scenarios"]
+        missing = results["missing"] = {**before["missing"], **missing}
     arguments.output.mkdir(parents=True, exist_ok=True)
     for scenario in chosen:
-        kept = tuple(
-            server for server in scenario.servers if server.name in only and (tls or server.options.get("tls") is None)
-        )
-        missing.update(
-            {
-                s.name: "the generator was built without TLS"
-                for s in scenario.servers
-                if s.options.get("tls") and not tls
-            }
-        )
-        measured = carry_out(bench, attrs.evolve(scenario, servers=kept), missing)
-        measured["goals"] = table.goals(scenario, measured)
+        servers = tuple(server for server in scenario.servers if server.name in only)
+        if not tls:
+            missing.update({s.name: "the generator was built without TLS" for s in servers if "tls" in s.options})
+            servers = tuple(server for server in servers if "tls" not in server.options)
+        wanted = arguments.cases.split(";") if arguments.cases else list(scenario.cases)
+        cases = {case: options for case, options in scenario.cases.items() if case in wanted}
+        measured = carry_out(bench, attrs.evolve(scenario, servers=servers, cases=cases), missing)
+        measured |= {
+            "goals": table.goals(scenario, measured),
+            **method,
+            "date": results["date"],
+            "commit": results["commit"],
+        }
         results["scenarios"][scenario.name] = measured
+        results["scenarios"] = {
+            name: results["scenarios"][name] for name in scenarios.names() if name in results["scenarios"]
+        }
         # After each scenario, so that a run that is broken off leaves what it has.
-        (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        kept.write_text(json.dumps(results, indent=1) + "\n")
         (arguments.output / "index.html").write_text(page.html(results))
         (arguments.output / "table.md").write_text(table.markdown(results))
         print(table.text(scenario.name, measured), flush=True)

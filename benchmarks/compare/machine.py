@@ -16,7 +16,7 @@ from benchmarks.generator import BUILT, ROOT
 def describe() -> dict[str, Any]:
     """The fields ``machine``, ``versions`` and ``commit`` of a result; no host name, no path."""
     return {
-        "commit": _said(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
+        "commit": _said(["git", "-C", os.environ.get("BENCH_TREE", str(ROOT)), "rev-parse", "--short", "HEAD"]),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "kernel": platform.release().split("-")[0]},
         "versions": {name: version for name, version in _versions().items() if version},
     }

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import Any, Final
 
-from benchmarks.compare.table import goal_text, number, shown, unit
+from benchmarks.compare.table import goal_text, number, shown, unit, when
 
 BAR: Final = 18
 LEFT: Final = 150
@@ -27,16 +27,13 @@ ul { list-style: none; padding-left: 0; }
 
 def html(results: dict[str, Any]) -> str:
     """The page for what ``carry_out`` measured in each scenario."""
-    machine, method = results["machine"], results["method"]
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>trio_router, measured {escape(results['date'][:10])}</title><style>{STYLE}</style>",
         f"<h1>Side by side, {escape(results['date'])}</h1>",
-        (
-            f"<p>Commit {escape(results['commit'])}; {machine['cores']} cores of {escape(machine['processor'])}, Linux {escape(machine['kernel'])}; "
-            f"medians of {method['rounds']} rounds of {method['seconds']:g} s. "
-            f"{escape(', '.join(f'{name} {version}' for name, version in results['versions'].items()))}.</p>"
-        ),
+        f"<p>{machine['cores']} cores of {escape(machine['processor'])}, Linux {escape(machine['kernel'])}; {escape(versions)}.</p>",
         "<p>One server on one core, one generator on another. Scales are logarithmic. * the generator was at its limit, the server may do more.</p>",
     ]
     parts += [_scenario(measured) for measured in results["scenarios"].values()]
@@ -48,7 +45,7 @@ def html(results: dict[str, Any]) -> str:
 
 
 def _scenario(measured: dict[str, Any]) -> str:
-    parts = [f"<h2>{escape(measured['title'])}</h2><p>{escape(measured['about'])}</p>"]
+    parts = [f"<h2>{escape(measured['title'])}</h2><p>{escape(measured['about'])} {escape(when(measured))}</p>"]
     for case, servers in measured["cases"].items():
         if not servers:
             continue

@@ -27,13 +27,15 @@ from trio_router.config.schema import APP
 from trio_router.secret import Secret
 from trio_router.storage.opening import open_user_store
 
+# The default but for how many may connect from one address, and for patience with a machine that is busy.
 ROUTER_CONFIG: Final = """\
 rules: rules.yml
 login: [{login}]
 login_deadline: 600
 listen: {{port: {port}, backlog: 4096{tls}}}
 storage: {{url: "{storage}"}}
-limits: {{connections: 20000, connections_per_ip: 20000, unauthenticated_connections: 20000, login_timeout: 600}}
+limits: {{connections: 20000, connections_per_ip: 20000, unauthenticated_connections: 20000, login_timeout: 600,
+         request_head_timeout: 60, tls_handshake_timeout: 60}}
 {more}"""
 
 RULES: Final = {

@@ -94,18 +94,24 @@ def goal_text(goal: dict[str, Any]) -> str:
     return f"{goal['server']}, {goal['case']}: {goal['value']:.2f}{than}{by} (wanted: {goal['bound']})"
 
 
+def when(measured: dict[str, Any]) -> str:
+    """When and how often it was measured."""
+    rounds = "one round" if measured["rounds"] == 1 else f"medians of {measured['rounds']} rounds"
+    return f"Measured {measured['date'][:10]} at commit {measured['commit']}, {rounds} of {measured['seconds']:g} s."
+
+
 def markdown(results: dict[str, Any]) -> str:
     """All tables, each with its unit, and the goals; a figure with * was limited by the generator."""
-    machine, method = results["machine"], results["method"]
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     parts = [
         (
-            f"Measured {results['date'][:10]} at commit {results['commit']} on {machine['cores']} cores of {machine['processor']}, "
-            f"Linux {machine['kernel']}; medians of {method['rounds']} rounds of {method['seconds']:g} seconds. "
-            f"Versions: {', '.join(f'{name} {version}' for name, version in results['versions'].items())}."
+            f"On {machine['cores']} cores of {machine['processor']}, Linux {machine['kernel']}, {versions}. "
+            "`*`: the generator was at its limit, the server may do more. `-`: not measured."
         )
     ]
     for measured in results["scenarios"].values():
-        parts.append(f"### {measured['title']}\n\n{measured['about']}")
+        parts.append(f"### {measured['title']}\n\n{measured['about']} {when(measured)}")
         head = ["", *measured["cases"]]
         lines = [f"| {unit(measured)} {' | '.join(head)} |", "| --- " + "| ---: " * len(measured["cases"]) + "|"]
         lines += [f"| {' | '.join(row)} |" for row in _rows(measured)]

@@ -82,6 +82,7 @@ def measured(router: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
         "lower_is_better": False,
         "failed": {"bun": "gone"},
     }
+    found |= {"rounds": 3, "seconds": 1.5, "date": "2026-01-02T03:04", "commit": "abc"}
     found["cases"] = {"1": {}, "9": {"router": router, "node-ws": node}}
     return {**found, "goals": table.goals(scenario, found)}
 
@@ -106,9 +107,7 @@ def test_on_a_disturbed_machine_a_goal_is_judged_by_cpu_time() -> None:
 def results(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "date": "2026-01-02T03:04",
-        "commit": "abc",
         "machine": {"processor": "P", "cores": 2, "kernel": "6"},
-        "method": {"rounds": 3, "seconds": 1.5},
         "versions": {"node": "20"},
         "missing": {"nchan": "no <apt>"},
         "scenarios": {"x": found},
@@ -122,6 +121,7 @@ def test_tables_have_every_figure_and_name_what_is_not_there() -> None:
     assert "Not measured: nchan (no <apt>)." in text
     assert "failed: bun" in text
     assert "20.55 times node-ws" in text
+    assert "Measured 2026-01-02 at commit abc, medians of 3 rounds of 1.5 s." in text
 
 
 class Balance(HTMLParser):
