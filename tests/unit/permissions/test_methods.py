@@ -95,6 +95,8 @@ def test_positions_in_a_text(method: str, part: str, position: Any, expected: An
         ([1, 2, 1], 1, 99, -1, False),
         ([1, 2, 1], 1, 2, 2, True),
         ([1, 2, 1], 1, 3, -1, False),
+        ([1, 2, 1], 2, -0.5, 1, True),
+        ([1, 2, 1], 2, 1.9, 1, True),
         ([NAN], NAN, UNDEFINED, -1, True),
         ([1.5], NAN, UNDEFINED, -1, False),
         ([NAN], 1.5, UNDEFINED, -1, False),
@@ -120,6 +122,7 @@ def test_a_match_has_its_groups() -> None:
     assert found is not None
     assert list(found) == ["ab", "a", UNDEFINED, "b"]
     assert found.fields == {"index": 3, "input": "x\U0001f600ab", "groups": {"first": "a", "gone": UNDEFINED}}
+    assert list(methods.match("ab", compile_regex("(a)b", "")) or []) == ["ab", "a"]
     plain = methods.match("ab", compile_regex("b", ""))
     assert plain is not None
     assert plain.fields == {"index": 1, "input": "ab", "groups": UNDEFINED}

@@ -144,6 +144,28 @@ def test_equality(left: Any, right: Any, strict: bool, loose: bool) -> None:
     assert values.loose_equal(left, right) is loose
 
 
+@pytest.mark.parametrize(("left", "right"), [("1", [1]), (1, [1]), ("", []), ("[object Object]", {}), (True, [1])])
+def test_a_list_or_object_is_compared_by_its_text(left: Any, right: Any) -> None:
+    assert values.loose_equal(left, right)
+    assert values.loose_equal(right, left)
+    assert not values.strict_equal(left, right)
+
+
+def test_a_text_is_as_long_as_its_code_units() -> None:
+    assert [values.length(text) for text in ("", "ab", "\u00e9", "\uffff", "\U00010000", "a\U0001f600b")] == [
+        0,
+        2,
+        1,
+        1,
+        2,
+        4,
+    ]
+    halves = "a\ud83d\ude00"
+    assert values.characters(halves) == "a\U0001f600"
+    assert values.characters("\ud83d!") == "\ud83d!"
+    assert values.code_units("a\U0001f600") == halves
+
+
 def test_a_value_is_itself() -> None:
     whole: Any
     for whole in ([], {}, (1,)):
