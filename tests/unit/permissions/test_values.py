@@ -104,6 +104,14 @@ def test_the_number_of_a_value(value: Any, number: float) -> None:
     assert to_number(value) == number
 
 
+def test_blanks_around_a_number_are_those_of_javascript() -> None:
+    assert to_number("\ufeff\u2028\u00a0 1 \v\f\n") == 1
+    assert to_number(["\ufeff1"]) == 1
+    for text in ("\x1c1", "1\x1f", "\x851"):  # which are blanks in Python
+        assert math.isnan(to_number(text))
+        assert math.isnan(to_number([text]))
+
+
 @pytest.mark.parametrize(
     "value", ["a", "1a", "0x", "0xg", "-0x1", "1_0", "infinity", "1e", ".", "--1", UNDEFINED, {}, [1, 2], ["a"]]
 )
