@@ -120,6 +120,9 @@ async def test_a_client_pauses_and_resumes(site: Site) -> None:
     rosa, egon = await site.user("rosa"), await site.user("egon")
     await rosa.subscribe("news")
     await rosa.do("pause")
+    with trio.fail_after(5):
+        while (await egon.do("online"))["result"]:
+            await trio.sleep(0.01)
     await egon.do("emit", "news", "missed")
     await egon.settled()
     await rosa.do("resume")
