@@ -9,7 +9,7 @@ import attrs
 import pytest
 import trio
 
-from tests.postgres import Postgres
+from tests.contract.stores import everywhere
 from trio_router.errors import StorageUnavailable
 from trio_router.secret import Secret
 from trio_router.storage.apps import AppExists, AppRecord, AppStore, AppUnknown
@@ -32,18 +32,6 @@ class Stores:
 
 
 @pytest.fixture
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
-    kind = request.param
-    if kind == "memory":
-        return Secret("memory://")
-    if kind == "sqlite":
-        tmp_path.chmod(0o700)
-        return Secret("sqlite:///apps.db")
-    server: Postgres = request.getfixturevalue("postgres")
-    return Secret(server.new_database())
-
-
-@pytest.fixture
 async def stores(storage_url: Secret, tmp_path: Path) -> AsyncIterator[Stores]:
     users, keys = open_user_store(storage_url, tmp_path), open_key_store(storage_url, tmp_path, SEALING)
 
@@ -56,9 +44,6 @@ async def stores(storage_url: Secret, tmp_path: Path) -> AsyncIterator[Stores]:
     yield opened
     for store in (opened.apps, users, keys):
         await store.aclose()
-
-
-everywhere = pytest.mark.parametrize("storage_url", ["memory", "sqlite", "postgresql"], indirect=True)
 
 
 @everywhere

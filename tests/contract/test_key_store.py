@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 
-from tests.postgres import Postgres
+from tests.contract.stores import everywhere, in_sql
 from trio_router.errors import ConfigError, StorageUnavailable
 from trio_router.grants import Grants
 from trio_router.names import InvalidName
@@ -19,7 +19,6 @@ from trio_router.secret import Secret
 from trio_router.storage.keys import KeyExists, KeyRecord, KeyStore, KeyUnknown
 from trio_router.storage.opening import open_key_store, open_user_store
 
-SQL = ["sqlite", "postgresql"]
 SEALING = Secret("an encryption key for tests, of some length")
 CANARY = "swordfish-swordfish-swordfish-swordfish"
 
@@ -36,26 +35,10 @@ FULL = KeyRecord(
 
 
 @pytest.fixture
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
-    kind = request.param
-    if kind == "memory":
-        return Secret("memory://")
-    if kind == "sqlite":
-        tmp_path.chmod(0o700)
-        return Secret("sqlite:///keys.db")
-    server: Postgres = request.getfixturevalue("postgres")
-    return Secret(server.new_database())
-
-
-@pytest.fixture
 async def store(storage_url: Secret, tmp_path: Path) -> AsyncIterator[KeyStore]:
     opened = open_key_store(storage_url, tmp_path, SEALING)
     yield opened
     await opened.aclose()
-
-
-everywhere = pytest.mark.parametrize("storage_url", ["memory", *SQL], indirect=True)
-in_sql = pytest.mark.parametrize("storage_url", SQL, indirect=True)
 
 
 def key(key_id: str, app: str = "one") -> KeyRecord:
@@ -223,7 +206,7 @@ async def test_keys_survive_closing_and_live_beside_users(storage_url: Secret, t
 async def test_no_secret_rests_in_plain_text(store: KeyStore, tmp_path: Path) -> None:
     await store.add(FULL)
     await store.aclose()
-    for file in tmp_path.glob("keys.db*"):
+    for file in tmp_path.glob("store.db*"):
         assert CANARY.encode() not in file.read_bytes()
 
 
@@ -245,7 +228,7 @@ async def test_with_another_encryption_key_nothing_opens_and_nothing_is_told(
 async def test_a_secret_that_was_copied_to_another_row_does_not_open(store: KeyStore, tmp_path: Path) -> None:
     await store.add(FULL)
     await store.add(key("k1", "two"))
-    connection = sqlite3.connect(tmp_path / "keys.db")
+    connection = sqlite3.connect(tmp_path / "store.db")
     with connection:
         connection.execute(
             "UPDATE trio_router_keys SET secrets = (SELECT secrets FROM trio_router_keys WHERE app = 'one') WHERE app = 'two'"
@@ -259,12 +242,12 @@ async def test_a_secret_that_was_copied_to_another_row_does_not_open(store: KeyS
 @in_sql
 async def test_tables_of_the_first_version_get_those_of_keys(storage_url: Secret, tmp_path: Path) -> None:
     if "sqlite" in storage_url.reveal():
-        connection = sqlite3.connect(tmp_path / "keys.db")
+        connection = sqlite3.connect(tmp_path / "store.db")
         with connection:
             connection.execute("CREATE TABLE trio_router_meta (name VARCHAR(32) PRIMARY KEY, value INTEGER NOT NULL)")
             connection.execute("INSERT INTO trio_router_meta VALUES ('schema', 1)")
         connection.close()
-        (tmp_path / "keys.db").chmod(0o600)
+        (tmp_path / "store.db").chmod(0o600)
     store = open_key_store(storage_url, tmp_path, SEALING)
     await store.add(FULL)
     assert await store.get("one", "k1") == FULL
@@ -274,7 +257,7 @@ async def test_tables_of_the_first_version_get_those_of_keys(storage_url: Secret
 def test_without_an_encryption_key_no_database_takes_a_secret(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     with pytest.raises(ConfigError, match="is missing") as caught:
-        open_key_store(Secret("sqlite:///keys.db"), tmp_path, None)
+        open_key_store(Secret("sqlite:///store.db"), tmp_path, None)
     assert caught.value.problems[0].field == "storage.encryption_key"
     assert not list(tmp_path.iterdir())
 

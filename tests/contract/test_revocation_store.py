@@ -9,25 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.postgres import Postgres
+from tests.contract.stores import everywhere, in_sql
 from trio_router.errors import StorageUnavailable
 from trio_router.secret import Secret
 from trio_router.storage.opening import open_revocation_store
 from trio_router.storage.revocations import InvalidRevocation, News, Revocation, RevocationStore
-
-SQL = ["sqlite", "postgresql"]
-
-
-@pytest.fixture
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
-    kind = request.param
-    if kind == "memory":
-        return Secret("memory://")
-    if kind == "sqlite":
-        tmp_path.chmod(0o700)
-        return Secret("sqlite:///revocations.db")
-    server: Postgres = request.getfixturevalue("postgres")
-    return Secret(server.new_database())
 
 
 @pytest.fixture
@@ -35,10 +21,6 @@ async def store(storage_url: Secret, tmp_path: Path) -> AsyncIterator[Revocation
     opened = open_revocation_store(storage_url, tmp_path)
     yield opened
     await opened.aclose()
-
-
-everywhere = pytest.mark.parametrize("storage_url", ["memory", *SQL], indirect=True)
-in_sql = pytest.mark.parametrize("storage_url", SQL, indirect=True)
 
 
 async def kept(store: RevocationStore) -> list[Revocation]:
@@ -146,7 +128,7 @@ async def test_a_table_of_the_second_version_is_brought_up_to_date(storage_url: 
     if "sqlite" not in storage_url.reveal():
         engine = sa.create_engine(sa.make_url(storage_url.reveal()).set(drivername="postgresql+psycopg"))
     else:
-        engine = sa.create_engine(f"sqlite:///{tmp_path / 'revocations.db'}")
+        engine = sa.create_engine(f"sqlite:///{tmp_path / 'store.db'}")
     with engine.begin() as connection:
         for statement in (
             "CREATE TABLE trio_router_meta (name VARCHAR(32) PRIMARY KEY, value INTEGER NOT NULL)",
@@ -157,7 +139,7 @@ async def test_a_table_of_the_second_version_is_brought_up_to_date(storage_url: 
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
-    for file in tmp_path.glob("revocations.db*"):
+    for file in tmp_path.glob("store.db*"):
         file.chmod(0o600)
     store = open_revocation_store(storage_url, tmp_path)
     old, new = Revocation("one", "token", "old", 1.0, 9.0), Revocation("one", "token", "new", 1.0, 9.0)

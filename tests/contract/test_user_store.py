@@ -13,6 +13,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contract.stores import everywhere, in_sql
 from tests.postgres import Postgres
 from trio_router.errors import ConfigError, StorageUnavailable
 from trio_router.names import InvalidName
@@ -20,20 +21,7 @@ from trio_router.secret import Secret
 from trio_router.storage.opening import open_user_store
 from trio_router.storage.users import Change, UserExists, UserRecord, UserStore, UserUnknown
 
-SQL = ["sqlite", "postgresql"]
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo"
-
-
-@pytest.fixture
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
-    kind = request.param
-    if kind == "memory":
-        return Secret("memory://")
-    if kind == "sqlite":
-        tmp_path.chmod(0o700)
-        return Secret("sqlite:///users.db")
-    server: Postgres = request.getfixturevalue("postgres")
-    return Secret(server.new_database())
 
 
 @pytest.fixture
@@ -42,9 +30,6 @@ async def store(storage_url: Secret, tmp_path: Path) -> AsyncIterator[UserStore]
     yield opened
     await opened.aclose()
 
-
-everywhere = pytest.mark.parametrize("storage_url", ["memory", *SQL], indirect=True)
-in_sql = pytest.mark.parametrize("storage_url", SQL, indirect=True)
 
 FULL = UserRecord(
     id="ann@example.com",
@@ -329,7 +314,7 @@ def _sql(url: Secret, base: Path, request: pytest.FixtureRequest) -> Callable[[s
     if "sqlite" in url.reveal():
 
         def run(statement: str) -> None:
-            connection = sqlite3.connect(base / "users.db")
+            connection = sqlite3.connect(base / "store.db")
             with connection:
                 connection.execute(statement)
             connection.close()
