@@ -1,7 +1,7 @@
 """Puts results where they are kept: ``python -m benchmarks.compare.publish .bench/results/results.json``.
 
-Writes their medians to benchmarks/results.json and the tables made of them into docs/reference/benchmarks.md; ``tests/docs`` holds that
-page and file say the same, so that no figure stands in the documentation that was not measured.
+Writes their medians to benchmarks/results.json, the tables made of them into docs/reference/benchmarks.md and a few ratios into
+README.md; ``tests/docs`` holds that pages and file say the same, so that no figure stands there that was not measured.
 """
 
 from __future__ import annotations
@@ -16,8 +16,21 @@ from benchmarks.generator import ROOT
 
 KEPT: Final = ROOT / "benchmarks" / "results.json"
 PAGE: Final = ROOT / "docs" / "reference" / "benchmarks.md"
+README: Final = ROOT / "README.md"
 BEGIN: Final = "<!-- begin results: made by benchmarks.compare.publish -->\n"
 END: Final = "<!-- end results -->\n"
+CLAIMS: Final = (
+    ("events to 100 subscribers", "fanout", "100", ("node-ws", "socket.io", "starlette", "crossbar", "bun")),
+    ("events to 1,000", "fanout", "1000", ("node-ws", "bun")),
+    ("calls, 64 in flight", "calls", "1 x 64", ("node-ws", "crossbar")),
+)
+"""What the README tells of: words, scenario, case, and whom the router is compared with."""
+WORDS: Final = {
+    "node-ws": "Node's `ws`",
+    "bun": "Bun (uWebSockets)",
+    "starlette": "uvicorn and Starlette",
+    "crossbar": "Crossbar",
+}
 
 
 def slim(results: dict[str, Any]) -> dict[str, Any]:
@@ -40,9 +53,28 @@ def slim(results: dict[str, Any]) -> dict[str, Any]:
 
 def page(text: str, results: dict[str, Any]) -> str:
     """The documentation page ``text`` with the tables of ``results``."""
+    return _between(text, f"\n{table.markdown(results)}\n")
+
+
+def readme(text: str, results: dict[str, Any]) -> str:
+    """The README ``text`` with the ratios it tells of."""
+    told = []
+    for words, name, case, others in CLAIMS:
+        servers = results["scenarios"][name]["cases"][case]
+        key = "per_cpu" if table.disturbed([servers["router"], *(servers[other] for other in others)]) else "figure"
+        ratios = [(servers["router"][key] / servers[other][key], other) for other in others]
+        told.append(f"{words}: " + ", ".join(f"{_times(ratio)} times {WORDS.get(other, other)}" for ratio, other in ratios))
+    return _between(text, "  " + ";\n  ".join(told) + ".\n")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _between(text: str, content: str) -> str:
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{table.markdown(results)}\n{END}{tail}"
+    return f"{head}{BEGIN}{content}{END}{tail}"
 
 
 def main() -> None:
@@ -51,6 +83,7 @@ def main() -> None:
     results = slim(json.loads(parser.parse_args().results.read_text()))
     KEPT.write_text(json.dumps(results, indent=1) + "\n")
     PAGE.write_text(page(PAGE.read_text(), results))
+    README.write_text(readme(README.read_text(), results))
 
 
 if __name__ == "__main__":
