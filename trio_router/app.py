@@ -44,6 +44,7 @@ from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.decisions import DecisionBook
 from trio_router.session.link import Link
+from trio_router.session.overload import Overload
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.apps import AppRecord
 from trio_router.storage.records import MemoryRecords, RecordStore
@@ -109,6 +110,7 @@ class Router:
         self._timers = TrioTimers(log.get("timers"))
         self._lane = Lane(self._timers) if config.listen.fast_lane else None
         self._admission = Admission(config.limits)
+        self._overload = Overload(config.limits, self._metrics, log.get("overload"), self._shed)
         self._policy = policy_of(config)
         shared = self._shared = Shared(
             clock=self._clock,
@@ -171,6 +173,7 @@ class Router:
                 self._decision_log.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
+                nursery.start_soon(self._overload.run)
                 if self._lane is not None:
                     nursery.start_soon(self._lane.run)
                 nursery.start_soon(self._stores.follow_keys)
@@ -210,6 +213,7 @@ class Router:
                 metrics=self._metrics,
                 log=log.get("listener"),
                 lane=self._lane,
+                turns_away=lambda: self._overload.turns_away,
             )
             for socket in sockets
         )
@@ -240,6 +244,10 @@ class Router:
             await link.close(codes.APP_CLOSED, codes.APP_CLOSED.text)
             return
         await space.sessions.serve(link)
+
+    def _shed(self) -> None:
+        for space in self._spaces.values():
+            space.sessions.shed()
 
     async def _drain(self) -> None:
         self._draining = True
@@ -309,7 +317,7 @@ class Router:
                 await space.reconsider(reconsidered[name])
             # From here to the end nothing waits and nothing can fail: one step for everybody else.
             self._config, self._unsafe, self._policy = config, findings, policy
-            self._admission.limits = config.limits
+            self._admission.limits = self._overload.limits = config.limits
             self._access.trust_lifetime = config.trust.max_lifetime
             for listener in self._listeners:
                 listener.policy = policy

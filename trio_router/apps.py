@@ -115,7 +115,9 @@ class AppSpace:
         self._desk = TrustDesk(
             self._verifier(shared.trust), Expiry(shared.timers, shared.clock), revoked=shared.access.trust_revoked
         )
-        self.core = Core(space.name, self.door, shared.timers, space.limits, shared.metrics, trust=self._desk)
+        self.core = Core(
+            space.name, self.door, shared.timers, space.limits, shared.metrics, trust=self._desk, clock=shared.clock
+        )
         if shared.deepstream is not None:
             self.core.replace_listen_options(shared.deepstream.listening)
         shared.access.add(self.core)
@@ -280,7 +282,9 @@ class AppSpace:
 
     def _chain(self, strategies: tuple[Strategy, ...], deadline: float) -> Chain:
         shared = self._shared
-        return Chain(strategies, deadline, shared.metrics, log.get("auth"), shared.access.veto(self.name))
+        return Chain(
+            strategies, deadline, shared.metrics, log.get("auth"), shared.access.veto(self.name), self.core.rates
+        )
 
     def _shadow(self, rules: Ruleset | None) -> Shadow | None:
         if rules is None:

@@ -43,14 +43,16 @@ class Refused(RouterError):
     """A well-formed request was not granted.
 
     ``code`` is a number of :mod:`trio_router.protocols.codes`, which also knows whether trying again helps. ``decision``
-    is the id under which an administrator finds why ("" if it was no decision of the rules).
+    is the id under which an administrator finds why ("" if it was no decision of the rules). ``retry_after``: seconds after
+    which the same may be granted, where that is known.
     """
 
-    def __init__(self, code: int, detail: str = "", *, decision: str = "") -> None:
+    def __init__(self, code: int, detail: str = "", *, decision: str = "", retry_after: float | None = None) -> None:
         super().__init__(code, detail)
         self.code = int(code)
         self.detail = detail
         self.decision = decision
+        self.retry_after = retry_after
 
 
 class RecordsNeeded(RouterError):

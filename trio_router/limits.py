@@ -9,6 +9,36 @@ MIB = 1024 * 1024
 
 
 @attrs.frozen
+class Rates:
+    """How often something may be done, in times per second; 0 is as often as one likes.
+
+    Of each thing: by one session, by one user (of all their sessions), from one address (an IPv6 one is its /64), in the whole app.
+    ``burst``: seconds' worth that may come at once, and at least one.
+
+    *Logins* are those that are judged, and refreshes of a token. *Subscriptions* are everything that stands once it is granted:
+    subscribe, connect, listen, provide, watch presence. *Calls* are calls and questions: who is present, who participates.
+    """
+
+    logins_per_session: float = 0.0
+    logins_per_user: float = 0.0
+    logins_per_address: float = 0.0
+    logins_per_app: float = 0.0
+    publishes_per_session: float = 0.0
+    publishes_per_user: float = 0.0
+    publishes_per_address: float = 0.0
+    publishes_per_app: float = 0.0
+    calls_per_session: float = 0.0
+    calls_per_user: float = 0.0
+    calls_per_address: float = 0.0
+    calls_per_app: float = 0.0
+    subscriptions_per_session: float = 0.0
+    subscriptions_per_user: float = 0.0
+    subscriptions_per_address: float = 0.0
+    subscriptions_per_app: float = 0.0
+    burst: float = 2.0
+
+
+@attrs.frozen
 class Limits:
     """Bounds on what one peer can make the router hold or do. Times are seconds, sizes are bytes."""
 
@@ -21,6 +51,7 @@ class Limits:
     login_attempts: int = 3
     login_message_size: int = 16 * KIB  # a JWT is at most 8 KiB
     unauthenticated_connections: int = 2_000  # T04: total waiting for a login
+    overload_delay: float = 2.0  # T14: so late the router may be before it turns newcomers away; 0 never does
 
     # Connections.
     connections: int = 10_000
@@ -62,3 +93,6 @@ class Limits:
     # Shutdown: closes are spread over this window.
     drain_window: float = 5.0
     drain_timeout: float = 15.0
+
+    # How often.
+    rates: Rates = attrs.field(factory=Rates)

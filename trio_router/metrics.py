@@ -78,6 +78,20 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.rate_limited = Counter(
+            "trio_router_rate_limited",
+            "What was refused because it came too often.",
+            ["what", "scope"],
+            registry=self.registry,
+        )  # what: logins, publishes, calls, subscriptions; scope: session, user, address, app
+        self.delay_seconds = Gauge(
+            "trio_router_delay_seconds", "How late the router does what is due.", registry=self.registry
+        )
+        self.overload = Gauge(
+            "trio_router_overload",
+            "0; 1: newcomers are turned away; 2: those who wait for a login too.",
+            registry=self.registry,
+        )
         self.logins = Counter(
             "trio_router_logins", "Answers of strategies.", ["strategy", "answer", "reason"], registry=self.registry
         )  # answer: accepted, denied, unavailable; nobody felt responsible: strategy="", denied, not_mine

@@ -25,7 +25,7 @@ from trio_router.config.schema import (
     Storage,
     Tls,
 )
-from trio_router.limits import Limits
+from trio_router.limits import Limits, Rates
 from trio_router.secret import Secret
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "config.md").read_text()
@@ -43,6 +43,7 @@ SECTIONS: dict[str, type] = {
     "log": Log,
     "decisions": Decisions,
     "limits": Limits,
+    "limits.rates": Rates,
 }
 UNITS = {"size": "bytes", "timeout": "seconds", "interval": "seconds", "deadline": "seconds", "grace": "seconds"}
 

@@ -19,8 +19,10 @@ import structlog
 import trio
 
 from trio_router.auth.strategy import Accepted, Answer, Challenge, Denied, LoginRequest, NotMine, Strategy, Unavailable
+from trio_router.errors import Refused
 from trio_router.identity import User
 from trio_router.metrics import Metrics
+from trio_router.routing.rates import RateBook
 
 MAX_CHALLENGES: Final = 8
 MAX_REASONS: Final = 64  # label values per chain, so that a plugin cannot grow the metrics without bound
@@ -53,7 +55,10 @@ class Outcome:
 
 
 class Chain:
-    """The strategies of one app in the configured order, with one ``deadline`` (seconds) over all of them."""
+    """The strategies of one app in the configured order, with one ``deadline`` (seconds) over all of them.
+
+    ``rates`` bound how often logins are judged; one that comes too often is unavailable, and told when to come back.
+    """
 
     def __init__(
         self,
@@ -62,7 +67,9 @@ class Chain:
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
         veto: Veto | None = None,
+        rates: RateBook | None = None,
     ) -> None:
+        self._rates = rates
         self._veto = veto
         self._strategies = tuple(zip(_distinct_names(strategies), strategies, strict=True))
         self._deadline = deadline
@@ -84,10 +91,20 @@ class Chain:
         return outcome
 
     async def _search(self, request: LoginRequest, ask: Ask, deadline: float) -> Outcome:
+        if self._rates is not None:
+            try:
+                self._rates.take_login(request.session_id, request.remote_address)
+            except Refused as too_often:
+                return Outcome("", Unavailable("rate_limited", too_often.retry_after))
         for name, strategy in self._strategies:
             answer = await self._dialogue(name, strategy, request, ask, deadline)
             if isinstance(answer, Accepted) and self._veto is not None and (refusal := self._veto(answer)) is not None:
                 return Outcome(name, refusal)
+            if isinstance(answer, Accepted) and self._rates is not None and answer.user.is_authenticated:
+                try:
+                    self._rates.take_login_of(answer.user.id)
+                except Refused as too_often:
+                    return Outcome(name, Unavailable("rate_limited", too_often.retry_after))
             if not isinstance(answer, NotMine):
                 return Outcome(name, answer)
         return Outcome("", Denied("not_mine"))

@@ -100,9 +100,13 @@ class Denied:
 
 @attrs.frozen
 class Unavailable:
-    """This login is mine but cannot be checked now. ``reason`` is a fixed slug for log and metrics."""
+    """This login is mine but cannot be checked now. ``reason`` is a fixed slug for log and metrics.
+
+    ``retry_after``: the seconds until it can be, where that is known.
+    """
 
     reason: str
+    retry_after: float | None = None
 
 
 @attrs.frozen

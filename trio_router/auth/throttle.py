@@ -11,8 +11,6 @@ An IPv6 address counts as its /64, which is what one subscriber is given. Memory
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -22,6 +20,7 @@ import attrs
 
 from trio_router.auth.strategy import Denied
 from trio_router.clock import Clock
+from trio_router.networks import network_of
 
 MAX_ENTRIES: Final = 10_000
 _FIRST_DELAY: Final = 1.0  # seconds, doubled with each further failure
@@ -117,17 +116,3 @@ class Throttle:
 def throttled(wait: float) -> Denied:
     """What is answered to an attempt that was made too early and is not judged; the client may know how long to ``wait``."""
     return Denied("throttled", {"error": "too many failed logins", "retry_after": math.ceil(wait)})
-
-
-@functools.lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address (mapped ones included), the /64 of an IPv6 one, other text as it is."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((parsed.packed[:8] + bytes(8), 64)))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from trio_router.errors import RouterError
 from trio_router.protocols import messages
-from trio_router.protocols.codes import DENIED, LOGIN_UNAVAILABLE, RULE_FAILED, error
+from trio_router.protocols.codes import DENIED, LOGIN_UNAVAILABLE, RATE_LIMITED, RULE_FAILED, error
 from trio_router.protocols.native.client_codec import ToldFailed, ToldRevoked
 
 
@@ -56,7 +56,8 @@ class RequestRefused(ClientError):
 
     ``detail`` says what is wrong and where; ``temporary`` whether the same request may succeed later; ``data`` is what a
     provider (or a login strategy) sent along, or None. ``decision`` is the id by which an administrator finds why the rules
-    refused it, ``reason`` what the rules have to say to clients about it ("" if nothing).
+    refused it, ``reason`` what the rules have to say to clients about it ("" if nothing). ``retry_after``: what came too often
+    (RATE_LIMITED) may be tried again after so many seconds.
     """
 
     def __init__(
@@ -83,6 +84,12 @@ class RequestRefused(ClientError):
         self.data = data
         self.decision = decision
         super().__init__(f"{self.text} ({self.slug})" + (f": {detail}" if detail else ""))
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds to wait before the same is tried again; 0.0 where the router says nothing about it."""
+        seconds = self.data.get("retry_after") if self.code == RATE_LIMITED and isinstance(self.data, dict) else None
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
 
     @property
     def reason(self) -> str:

@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from trio_router.client.errors import ConnectFailed
-from trio_router.client.websocket import Target, open_stream
+from trio_router.client.websocket import Target, open_stream, seconds_of
 
 MAX_BODY: Final = 64 * 1024
 TIMEOUT: Final = 10.0
@@ -73,7 +73,12 @@ async def post_json(
         if not 200 <= reply.status < 300:
             permanent = 400 <= reply.status < 500 and reply.status not in {408, 425, 429}
             msg = f"{target.authority} answered with HTTP status {reply.status}"
-            raise HttpFailed(msg, status=reply.status, permanent=permanent, retry_after=_retry_after(reply))
+            raise HttpFailed(
+                msg,
+                status=reply.status,
+                permanent=permanent,
+                retry_after=seconds_of(reply.headers.get("retry-after", "")),
+            )
         return reply
     msg = f"{target.authority} did not answer within {timeout:g} s"
     raise HttpFailed(msg)
@@ -125,8 +130,3 @@ def _target(url: str) -> Target:
         msg = "the URL must be ASCII"
         raise ValueError(msg)
     return Target.parse(f"{known}:{rest}")
-
-
-def _retry_after(reply: HttpReply) -> float:
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0.0

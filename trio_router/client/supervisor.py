@@ -138,7 +138,7 @@ class Supervisor:
                 if not patient or (isinstance(exc, ConnectFailed) and exc.permanent):
                     raise
                 logger.info("no connection yet: %s", exc)
-                asked = exc.retry_after if isinstance(exc, ConnectFailed) else 0.0
+                asked = exc.retry_after
             await trio.sleep(self._options.backoff.next(asked))
 
     def _enter(self, session: Session) -> None:

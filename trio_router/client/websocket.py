@@ -138,7 +138,8 @@ class WebSocket:
             status = event.status_code
             permanent = 400 <= status < 500 and status not in {404, 408, 425, 429}
             msg = f"{target.authority} refused the connection with HTTP status {status}"
-            raise ConnectFailed(msg, status=status, permanent=permanent)
+            seconds = seconds_of(dict(event.headers).get(b"retry-after", b"").decode("latin-1"))
+            raise ConnectFailed(msg, status=status, permanent=permanent, retry_after=seconds)
         if not isinstance(event, AcceptConnection) or event.subprotocol != subprotocol:
             msg = f"{target.authority} does not speak {subprotocol}"
             raise ConnectFailed(msg, permanent=True)
@@ -263,3 +264,9 @@ class WebSocket:
         self._dropped = True
         self._room.set()
         await trio.aclose_forcefully(self._stream)
+
+
+def seconds_of(retry_after: str) -> float:
+    """The seconds of a Retry-After header, or 0.0 for none and for a date."""
+    known = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 6
+    return float(retry_after) if known else 0.0

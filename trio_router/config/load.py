@@ -7,6 +7,7 @@ refused whole: an empty, broken or unreadable one never becomes defaults (T31).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +23,7 @@ from trio_router.config.schema import APP, App, Config, LoginStep, Space
 from trio_router.config.structure import Check, Mismatch, StructureFailed, Structurer, describe
 from trio_router.documents import DocumentError, Node, read
 from trio_router.errors import ConfigError, Problem, ProblemsError
-from trio_router.limits import Limits
+from trio_router.limits import Limits, Rates
 
 MAX_SIZE: Final = 4 * 1024 * 1024
 
@@ -31,7 +32,7 @@ Strategies = Callable[[str], StrategyType]
 _ROUTE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source", "made"})}
-MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace"})
+MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace", "overload_delay"})
 
 
 @attrs.frozen
@@ -110,7 +111,7 @@ def _load(text: str, base: Path, source: str, environ: Mapping[str, str], strate
         raise ConfigError(Problem("expected a mapping of sections", source, document.line, document.column))
     value, unresolved = Resolver(base, environ, source).resolve(document)
     problems = list(unresolved.values())
-    structurer = Structurer(base, omit=NOT_KEYS, checks={Limits: _limit_checks()})
+    structurer = Structurer(base, omit=NOT_KEYS, checks={Limits: _limit_checks(), Rates: _rate_checks()})
     structurer.converter.register_structure_hook(LoginStep, _login_step(structurer, strategies))
     config = None
     try:
@@ -250,7 +251,21 @@ def _limit_checks() -> dict[str, Check]:
         if value < 0:
             raise ValueError("must not be negative")
 
-    return {f.name: not_negative if f.name in MAY_BE_ZERO else positive for f in attrs.fields(Limits)}
+    return {
+        f.name: not_negative if f.name in MAY_BE_ZERO else positive for f in attrs.fields(Limits) if f.name != "rates"
+    }
+
+
+def _rate_checks() -> dict[str, Check]:
+    def rate(value: float) -> None:
+        if not (0 <= value < math.inf):
+            raise ValueError("must be 0 or more times per second")
+
+    def seconds(value: float) -> None:
+        if not (0 <= value < math.inf):
+            raise ValueError("must be 0 or more seconds")
+
+    return {f.name: seconds if f.name == "burst" else rate for f in attrs.fields(Rates)}
 
 
 def _login_step(structurer: Structurer, strategies: Strategies) -> Callable[[Any, Any], LoginStep]:

@@ -41,6 +41,7 @@ TEXTS: Final = {
     "no_token": "administration needs a token in the configuration",
     "not_found": "there is nothing here",
     "revocation_not_stored": "the revocation is in force, but not stored: revoke again",
+    "rate_limited": "this comes too often",
     "storage_unavailable": "the store does not answer",
     "target_too_long": "the URL is too long",
     "throttled": "too many failures; try again later",

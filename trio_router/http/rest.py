@@ -7,6 +7,7 @@ honest: a token that goes out never says more than its key may do, nor longer th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -125,6 +126,9 @@ class Rest:
             caller.app.publish(caller.identity(), request.path_params["channel"], Payload(message.data))
         except Refused as refused:
             slug = codes.error(refused.code).slug
+            if refused.retry_after is not None:
+                wait = {"retry-after": str(max(1, math.ceil(refused.retry_after)))}
+                raise HttpError(429, slug, refused.detail, wait) from None
             status, code = (400, "invalid_name") if refused.code == codes.INVALID_NAME else (403, "denied")
             detail = {"error": slug, "detail": refused.detail, "decision": refused.decision}
             raise HttpError(status, code, detail) from None

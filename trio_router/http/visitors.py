@@ -17,7 +17,7 @@ import trio
 from starlette.requests import Request
 
 from trio_router.auth.chain import Chain
-from trio_router.auth.strategy import Accepted, Denied, LoginRequest
+from trio_router.auth.strategy import Accepted, Denied, LoginRequest, Unavailable
 from trio_router.auth.throttle import Throttle
 from trio_router.clock import Clock
 from trio_router.identity import Identity, new_session_id
@@ -98,6 +98,8 @@ class Visitors:
             if answer.reason == "throttled":
                 raise _throttled(_seconds(answer.client_data))
             raise self._denied(login, _text(answer.client_data) or denied)
+        if isinstance(answer, Unavailable) and answer.retry_after is not None:
+            raise Rejected(429, "Too many logins.", {"retry-after": str(max(1, math.ceil(answer.retry_after)))})
         if not isinstance(answer, Accepted):
             raise Rejected(503, "Logins cannot be checked at the moment.", {"retry-after": str(RETRY_AFTER)})
         self._wait(login.remote_address)  # others may have failed meanwhile: a burst of guesses is no way around it

@@ -112,6 +112,7 @@ ALREADY_ACCEPTED: Final = _error(418, "already_accepted", "this call was accepte
 INTERNAL_ERROR: Final = _error(500, "internal_error", "the router failed", temporary=True)
 LIMIT_REACHED: Final = _error(501, "limit_reached", "a limit of this session is reached")
 NOT_SUPPORTED: Final = _error(502, "not_supported", "the router does not support this")
+RATE_LIMITED: Final = _error(503, "rate_limited", "this comes too often", temporary=True)
 
 ERRORS: Final = _errors
 

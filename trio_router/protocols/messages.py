@@ -265,7 +265,7 @@ class Failed(Message, frozen=True):
     """A request was not carried out. ``code`` is a number of ``codes``; ``detail`` says what is wrong and where.
 
     ``verb`` and ``name`` repeat what was asked where it has no id. ``data`` is a provider's own error value,
-    or the clientData a strategy gave with a denial. ``decision`` is the id of the decision that refused the request: an
+    or the clientData a strategy gave with a denial, or ``{"retry_after": seconds}`` for what came too often. ``decision`` is the id of the decision that refused the request: an
     administrator finds the reason by it; ``detail`` is then the text the rule has for clients, if any.
     """
 

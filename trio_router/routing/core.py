@@ -17,23 +17,26 @@ from typing import Any
 
 import attrs
 
-from trio_router.errors import LocalProtocolError, RecordsNeeded, Refused
+from trio_router.clock import Clock, SystemClock
+from trio_router.errors import LocalProtocolError, Refused
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
 from trio_router.payload import Payload
-from trio_router.permissions.decision import Action, Decision, Reason, Ruleset
+from trio_router.permissions.decision import Action, Ruleset
 from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.messages import Participant
 from trio_router.routing import standing
 from trio_router.routing.door import Door, refusal
 from trio_router.routing.events import Events
+from trio_router.routing.granting import counted_once, grant
 from trio_router.routing.listen import ListenOptions, Listens
 from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
 from trio_router.routing.participants import Participants, has_participants
 from trio_router.routing.peer import Peer, Timers
 from trio_router.routing.presence import Presence
+from trio_router.routing.rates import RateBook
 from trio_router.routing.rpc import Rpc
 from trio_router.routing.session import Session
 from trio_router.routing.standing import Loss, Reconsideration
@@ -55,7 +58,7 @@ class Core:
 
     Every verb raises ``RecordsNeeded`` before it does anything if the rules need records that are not at hand: load them and
     call it again. It raises ``Refused`` with a code of ``protocols.codes`` when it is not granted (the door's DENIED,
-    RULE_FAILED, RESERVED and INVALID_NAME, and those it names), and ``LocalProtocolError`` for a session that
+    RULE_FAILED, RESERVED and INVALID_NAME, RATE_LIMITED, and those it names), and ``LocalProtocolError`` for a session that
     is not attached here.
     """
 
@@ -69,9 +72,11 @@ class Core:
         *,
         trust: TrustDesk | None = None,
         listen_options: ListenOptions | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.app = app
         self.door = door
+        self.rates = RateBook(limits.rates, clock or SystemClock(), metrics)
         self.events = Events(limits, metrics)
         self.participants = Participants(self.events)
         self.listens = Listens(door, self.events, timers, limits, metrics)
@@ -87,6 +92,7 @@ class Core:
     def replace_limits(self, limits: Limits) -> None:
         """From now on ``limits`` bound what a session may hold; what it holds already stays."""
         self.events.limits = self.listens.limits = self.rpc.limits = self.presence.limits = limits
+        self.rates.replace(limits.rates)
 
     def replace_listen_options(self, options: ListenOptions) -> None:
         """From now on providers of channels are looked for in this way."""
@@ -174,7 +180,9 @@ class Core:
         """Publish for somebody who has no session, through the same door. Raises ``Refused``."""
         if identity.app != self.app:
             raise LocalProtocolError(f"app {identity.app!r} publishes nothing in app {self.app!r}")
-        _grant(Action.EVENT_PUBLISH, self.door.authorize(identity, Action.EVENT_PUBLISH, channel, data, trust=CLOSED))
+        if self.rates.publishes:
+            self.rates.take(self.rates.publishes, identity)
+        grant(Action.EVENT_PUBLISH, self.door.authorize(identity, Action.EVENT_PUBLISH, channel, data, trust=CLOSED))
         self.events.publish(None, channel, data, echo=True, disclose=False)
 
     def close_all(self, code: CloseCode, *, retry_after: float | None = None) -> None:
@@ -297,9 +305,12 @@ class Core:
 
         ``token``: the trust-token for a channel of a kind, here as below. What it opens ends with it. TOKEN_NEEDED, TOKEN_REFUSED.
         """
+        self.rates.charge(self.rates.subscriptions, session)
         self._check(session)
         word, trust = self._trust.present(session.identity, "subscribe", channel, token)
-        _grant(Action.EVENT_SUBSCRIBE, standing.decide(self.door, session, Action.EVENT_SUBSCRIBE, channel, word))
+        grant(
+            Action.EVENT_SUBSCRIBE, standing.decide(self.door, session, Action.EVENT_SUBSCRIBE, channel, word), session
+        )
         self.events.subscribe(session, channel)
         self._keep(session, Action.EVENT_SUBSCRIBE, channel, trust)
         self.participants.join(session, channel, trust)
@@ -323,9 +334,11 @@ class Core:
 
         The rule for publishing is asked, without data; it is asked again, with the data, at each publish.
         """
+        self.rates.charge(self.rates.subscriptions, session)
         self._check(session)
         word, trust = self._trust.present(session.identity, "connect", channel, token)
-        _grant(Action.EVENT_PUBLISH, self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, trust=word))
+        decision = self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, trust=word)
+        grant(Action.EVENT_PUBLISH, decision, session)
         if channel in session.connections:
             raise Refused(codes.ALREADY_CONNECTED)
         limit = self.events.limits.subscriptions_per_session
@@ -344,12 +357,13 @@ class Core:
 
     def participants_of(self, session: Session, channel: str) -> tuple[Participant, ...]:
         """Who is on ``channel``, of which ``session`` must have the events (server programs need not). INVALID_NAME."""
+        self.rates.charge(self.rates.calls, session)
         self._check(session)
         word = standing_word(session.openings, Action.EVENT_SUBSCRIBE, channel)
         decision = self.door.authorize(
             session.identity, Action.EVENT_SUBSCRIBE, channel, trust=NOT_OPEN if word is CLOSED else word
         )
-        _grant(Action.EVENT_SUBSCRIBE, decision)
+        grant(Action.EVENT_SUBSCRIBE, decision, session)
         if not has_participants(channel):
             raise Refused(codes.INVALID_NAME, "channel: only prs: and sys: channels have participants")
         return self.participants.of(channel)
@@ -374,12 +388,14 @@ class Core:
         these. Both are for server programs (SERVER_ONLY). ``seq``: the publisher's own count, which receivers are given as it is;
         on ``prs:`` and ``sys:`` channels they are told which participant the event came from.
         """
+        if self.rates.publishes:
+            self.rates.charge(self.rates.publishes, session)
         self._check(session)
         word, source = CLOSED, None
         if ":" in channel:
             word, source = publishing_word(session.openings, channel), self.participants.source(session, channel)
         decision = self.door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
-        _grant(Action.EVENT_PUBLISH, decision)
+        grant(Action.EVENT_PUBLISH, decision, session)
         if to is None and not exclude:
             if accepted is not None:
                 accepted()
@@ -414,6 +430,7 @@ class Core:
         ALREADY_LISTENING, LIMIT_REACHED (``listens_per_session``, ``listen_pattern_length``), INVALID_PATTERN with what is wrong.
         The rules are asked about the pattern's own text here, and about each channel before :meth:`Peer.listen_found` names it.
         """
+        self.rates.charge(self.rates.subscriptions, session)
         self._check(session)
         limit = self.listens.limits.listen_pattern_length
         if len(pattern) > limit:
@@ -423,7 +440,7 @@ class Core:
         except InvalidPattern as error:
             raise Refused(codes.INVALID_PATTERN, f"pattern: {error}") from None
         decision = self.door.authorize_listen(session.identity, parsed.asked, parsed.kind)
-        _grant(Action.EVENT_LISTEN, decision)
+        grant(Action.EVENT_LISTEN, decision, session)
         self._gained(session)
         self.listens.listen(session, parsed, accepted)
 
@@ -465,9 +482,10 @@ class Core:
         protocol acknowledges calls, the seconds it has for :meth:`accept` or any other answer; then the call fails with
         ACCEPT_TIMEOUT and is given to nobody else.
         """
+        self.rates.charge(self.rates.subscriptions, session)
         self._check(session)
         word, trust = self._trust.present(session.identity, "provide", procedure, token)
-        _grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure, word))
+        grant(Action.RPC_PROVIDE, standing.decide(self.door, session, Action.RPC_PROVIDE, procedure, word), session)
         self.rpc.provide(session, procedure, concurrency, direct=direct, accept_within=accept_within)
         self._keep(session, Action.RPC_PROVIDE, procedure, trust)
 
@@ -496,10 +514,12 @@ class Core:
         ``disclose``: the provider is told who calls, and (if its protocol has a place for it) the clientData of the caller's login.
         Unless refused here, exactly one of ``peer.result(more=False)`` and ``peer.call_failed`` follows for ``tag``.
         """
+        if self.rates.calls:
+            self.rates.charge(self.rates.calls, session)
         self._check(session)
         word = self._trust.present(session.identity, "call", procedure, token)[0] if ":" in procedure else CLOSED
         decision = self.door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
-        _grant(Action.RPC_REQUEST, decision)
+        grant(Action.RPC_REQUEST, decision, session)
         if provider is not None and not session.identity.is_server:
             raise Refused(codes.SERVER_ONLY, "provider")
         self.rpc.call(
@@ -539,8 +559,10 @@ class Core:
 
     def presence_query(self, session: Session, users: Sequence[str] | None) -> tuple[dict[str, int], dict[str, str]]:
         """Sessions per user and the denied names with the ids of their decisions, see :meth:`Presence.query`. LIMIT_REACHED."""
+        self.rates.charge(self.rates.calls, session)
         self._check(session)
-        return self.presence.query(session, users)
+        with counted_once(session):
+            return self.presence.query(session, users)
 
     def presence_of_everybody(self, session: Session) -> None:
         """Returns unless the rules deny the presence of everybody outright, see :meth:`Presence.check_everybody`. DENIED.
@@ -552,8 +574,10 @@ class Core:
 
     def presence_subscribe(self, session: Session, users: Sequence[str] | None) -> dict[str, str]:
         """Watch users (None: everybody it may see); returns the denied names as above. ALREADY_SUBSCRIBED, LIMIT_REACHED."""
+        self.rates.charge(self.rates.subscriptions, session)
         self._check(session)
-        denied = self.presence.subscribe(session, users)
+        with counted_once(session):
+            denied = self.presence.subscribe(session, users)
         self._gained(session)
         return denied
 
@@ -567,10 +591,3 @@ def _tell(loss: Loss) -> None:
     if loss.pattern is None:  # else it was told before others were asked
         refused = refusal(loss.action, loss.decision)
         loss.session.peer.revoked(loss.verb, loss.name, refused.code, refused.detail, refused.decision)
-
-
-def _grant(action: Action, decision: Decision) -> None:
-    if not decision.allowed:
-        if decision.reason is Reason.RECORDS_NEEDED:
-            raise RecordsNeeded(decision.records, lambda: refusal(action, decision))
-        raise refusal(action, decision)

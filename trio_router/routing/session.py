@@ -38,6 +38,7 @@ class Session:
         "listens",
         "offers",
         "openings",
+        "paid",
         "peer",
         "publisher",
         "subscriptions",
@@ -48,6 +49,7 @@ class Session:
     def __init__(self, identity: Identity, peer: Peer, client_data: Any = None) -> None:
         self.identity = identity
         self.peer = peer
+        self.paid = False  # its next request was counted already, and is tried again
         self.client_data = client_data  # what its login handed out to the client, a JSON value
         self.publisher = Publisher(identity.session_id, identity.user.id)
         self.subscriptions: dict[str, Subscription] = {}  # by channel or pattern, as subscribed

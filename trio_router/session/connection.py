@@ -128,7 +128,8 @@ class Connection:
         try:
             identity = await self._renewal.judge(self._session.identity, message.token)
         except Refused as refused:
-            self._fail(refused.code, message.id, refused.detail)
+            data = ABSENT if refused.retry_after is None else Payload({"retry_after": refused.retry_after})
+            self._fail(refused.code, message.id, refused.detail, data=data)
             self._refused_tokens += refused.code == codes.REFRESH_DENIED
             if self._refused_tokens >= self._limits.login_attempts:
                 raise SessionEnd(codes.LOGIN_ATTEMPTS) from None
@@ -189,6 +190,7 @@ class Connection:
     def _refuse(self, message: messages.Message, refused: Refused) -> None:
         verb, _, name = self._VERBS[type(message)]
         request_id = getattr(message, "id", None)
+        data = ABSENT if refused.retry_after is None else Payload({"retry_after": refused.retry_after})
         if request_id is None:  # nothing to match the error by: say what it is about
             self._fail(
                 refused.code,
@@ -196,10 +198,11 @@ class Connection:
                 refused.detail,
                 verb=verb,
                 name=name(message),
+                data=data,
                 decision=refused.decision,
             )
         else:
-            self._fail(refused.code, request_id, refused.detail, decision=refused.decision)
+            self._fail(refused.code, request_id, refused.detail, data=data, decision=refused.decision)
 
     # ---- verbs ------------------------------------------------------------------------------------------------
 

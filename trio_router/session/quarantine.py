@@ -109,7 +109,7 @@ class Quarantine:
                 self._fail(codes.LOGIN_DENIED, login.id, data=data)
             else:
                 unavailable += 1
-                self._fail(codes.LOGIN_UNAVAILABLE, login.id)
+                self._unavailable(login.id, answer.retry_after)
             if denied >= self._limits.login_attempts:
                 raise SessionEnd(codes.LOGIN_ATTEMPTS)
             if unavailable >= UNAVAILABLE:
@@ -213,6 +213,12 @@ class Quarantine:
 
     def _say(self, message: messages.Reply) -> None:
         self._link.send(self._wire.frame(message))
+
+    def _unavailable(self, login_id: str, retry_after: float | None) -> None:
+        if retry_after is None:
+            self._fail(codes.LOGIN_UNAVAILABLE, login_id)
+        else:
+            self._fail(codes.RATE_LIMITED, login_id, data=Payload({"retry_after": retry_after}))
 
     def _fail(self, code: int, request_id: str | None, detail: str = "", data: Payload = ABSENT) -> None:
         self._metrics.errors.labels(codes.error(code).slug).inc()

@@ -70,7 +70,7 @@ class Renewal:
         """The identity that goes on in place of ``identity``.
 
         Raises:
-            Refused: LOGIN_UNAVAILABLE, or REFRESH_DENIED: the token is not accepted, is another user's, or of another kind.
+            Refused: LOGIN_UNAVAILABLE, RATE_LIMITED, or REFRESH_DENIED: the token is not accepted, is another user's, or of another kind.
         """
         request = LoginRequest(
             app=identity.app,
@@ -81,7 +81,8 @@ class Renewal:
         outcome = await self._chain().login(request, _no_dialogue)
         answer = outcome.answer
         if isinstance(answer, Unavailable):
-            raise Refused(codes.LOGIN_UNAVAILABLE)
+            code = codes.LOGIN_UNAVAILABLE if answer.retry_after is None else codes.RATE_LIMITED
+            raise Refused(code, retry_after=answer.retry_after)
         if not isinstance(answer, Accepted):
             raise Refused(codes.REFRESH_DENIED)
         if answer.user.id != identity.user.id or outcome.strategy != identity.strategy:

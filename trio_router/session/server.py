@@ -99,7 +99,7 @@ class SessionServer:
             records=records,
         )
         self._open: dict[str, Ending] = {}
-        self._waiting = 0  # sessions in quarantine
+        self._waiting: dict[str, Ending] = {}  # sessions in quarantine, in the order they came
         self._draining = False
         self._dismissed = False
         self._empty = trio.Event()
@@ -113,7 +113,7 @@ class SessionServer:
     @property
     def waiting(self) -> int:
         """How many sessions are in quarantine."""
-        return self._waiting
+        return len(self._waiting)
 
     # ---- one session ------------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class SessionServer:
                     self._end_softly(ending)
                 if self._dismissed:
                     ending.end(codes.APP_CLOSED)
-                identity = await self._quarantine(conversation)
+                identity = await self._quarantine(conversation, seat)
                 await self._connected(conversation, identity, seat.link.upgrade.protocol)
         except SessionEnd as end:
             return _End(end.code)
@@ -171,17 +171,17 @@ class SessionServer:
             return _End(closed.ours, closed.code)
         return _End(ending.code)
 
-    async def _quarantine(self, conversation: Conversation) -> Identity:
-        if self._waiting >= self.limits.unauthenticated_connections:
+    async def _quarantine(self, conversation: Conversation, seat: Seat) -> Identity:
+        if len(self._waiting) >= self.limits.unauthenticated_connections:
             self._metrics.refused_connections.labels("quarantine").inc()
             raise SessionEnd(codes.OVERLOADED)
         gauge = self._metrics.connections.labels("quarantine")
-        self._waiting += 1
+        self._waiting[seat.session_id] = seat.ending
         gauge.inc()
         try:
             return await conversation.admit()
         finally:
-            self._waiting -= 1
+            del self._waiting[seat.session_id]
             gauge.dec()
 
     async def _connected(self, conversation: Conversation, identity: Identity, protocol: str) -> None:
@@ -211,6 +211,14 @@ class SessionServer:
         if code.number not in SENT_AWAY:
             return None
         return RETRY_AFTER + self._jitter() * self.limits.drain_window
+
+    def shed(self) -> int:
+        """The router does not keep up: send a half of those away who wait for a login, who came last; gives how many."""
+        endings = list(self._waiting.values())
+        late = endings[len(endings) // 2 :]
+        for ending in late:
+            ending.end(codes.OVERLOADED)
+        return len(late)
 
     # ---- the drain --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -143,8 +144,11 @@ _REASONS: Final = {
 }
 
 
-def response(status: int, text: str) -> bytes:
-    """A whole HTTP response of ours, after which the connection is closed. ``text`` is fixed and ASCII."""
+def response(status: int, text: str, retry_after: float = 5.0) -> bytes:
+    """A whole HTTP response of ours, after which the connection is closed. ``text`` is fixed and ASCII.
+
+    ``retry_after``: what a 503 says, in seconds.
+    """
     lines = [
         f"HTTP/1.1 {status} {_REASONS[status]}",
         "Content-Type: text/plain; charset=utf-8",
@@ -154,5 +158,5 @@ def response(status: int, text: str) -> bytes:
     if status == 426:
         lines += ["Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     if status == 503:
-        lines.append("Retry-After: 5")
+        lines.append(f"Retry-After: {math.ceil(retry_after)}")
     return ("\r\n".join([*lines, "", ""]) + text + "\n").encode("ascii")

@@ -11,6 +11,7 @@ task.
 from __future__ import annotations
 
 import contextlib
+import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
@@ -43,6 +44,11 @@ ACCEPT_PAUSE: Final = 0.1
 ANSWER_TIMEOUT: Final = 0.5
 """Seconds a refused peer has to read why."""
 
+RETRY_AFTER: Final = (1.0, 10.0)
+"""Seconds after which those who are refused may come again: not all together (T14)."""
+
+_TOO_MANY: Final = {"overload": "too busy", "total": "too many connections", "per_ip": "too many connections"}
+
 SUBPROTOCOLS: Final = {NATIVE: (SUBPROTOCOL,)}
 """What can be chosen of what a client offers, by the protocol of the path."""
 
@@ -74,7 +80,7 @@ class Listener:
     """One listening socket. ``policy`` may be replaced at any time; connections to come use the new one.
 
     ``serve`` gets every open link and is done with it when it returns; ``http`` gets everything else. ``lane`` must be running;
-    None: trio-websocket does everything.
+    None: trio-websocket does everything. ``turns_away`` says whether the router is too busy for newcomers now.
     """
 
     def __init__(
@@ -88,8 +94,10 @@ class Listener:
         metrics: Metrics,
         log: structlog.stdlib.BoundLogger,
         lane: Lane | None = None,
+        turns_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.policy = policy
+        self._turns_away = turns_away
         self._socket = socket
         self._admission = admission
         self._serve = serve
@@ -144,6 +152,9 @@ class Listener:
             return
         policy = self.policy
         host = addresses.client[0]
+        if self._turns_away():
+            await self._refuse(stream, "overload", policy)
+            return
         behind_proxy = policy.proxies.trusts(host)  # then it is counted by the client's address, once that is known
         if not self._admission.enter():
             await self._refuse(stream, "total", policy)
@@ -292,7 +303,8 @@ class Listener:
         self._count(reason)
         if policy.tls is None or not isinstance(stream, trio.SocketStream):
             with trio.move_on_after(ANSWER_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
-                await stream.send_all(response(503, "too many connections"))  # fits into any fresh socket's buffer
+                after = random.uniform(*RETRY_AFTER)  # noqa: S311 - it spreads, it hides nothing
+                await stream.send_all(response(503, _TOO_MANY[reason], after))  # fits into any fresh socket's buffer
 
 
 async def _say(stream: trio.abc.Stream, answer: bytes) -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_router.auth.throttle import Throttle, network_of
+from trio_router.auth.throttle import Throttle
 from trio_router.clock import ManualClock
+from trio_router.networks import network_of
 
 A, B = "192.0.2.1", "192.0.2.2"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.unit.routing.world import World, refused
 from trio_router.clock import ManualClock
 from trio_router.errors import RecordsNeeded
+from trio_router.limits import Rates
 from trio_router.payload import ABSENT
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.records import MISSING_UNLOADED
@@ -111,3 +113,15 @@ def test_a_right_that_cannot_be_decided_ends() -> None:
     assert codes.RULE_FAILED in anna.told[-1]
     with refused(codes.NOT_SUBSCRIBED):
         world.core.unsubscribe(anna.session, "a")
+
+
+def test_what_is_asked_for_again_with_its_records_counts_once() -> None:
+    world = World(rules({}))
+    core, session = world.core, world.join("anna").session
+    core.replace_limits(attrs.evolve(core.events.limits, rates=Rates(publishes_per_session=0.01, burst=0)))
+
+    assert needed(core.publish, session, "a", ABSENT) == {"gate"}
+    core.door.replace_rules(rules(OPEN))
+    core.publish(session, "a", ABSENT)
+    with refused(codes.RATE_LIMITED):
+        core.publish(session, "a", ABSENT)

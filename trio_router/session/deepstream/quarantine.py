@@ -101,7 +101,8 @@ class Quarantine:
                 self._fail(codes.LOGIN_DENIED, answer.client_data)
             else:
                 unavailable += 1
-                self._fail(codes.LOGIN_UNAVAILABLE, unavailable_data())
+                code = codes.LOGIN_UNAVAILABLE if answer.retry_after is None else codes.RATE_LIMITED
+                self._fail(code, unavailable_data(code, answer.retry_after))
             if denied >= self._attempts:
                 self._say(Packet(Topic.AUTH, AuthAction.TOO_MANY_AUTH_ATTEMPTS))
                 await trio.sleep(PAUSE)
@@ -209,10 +210,13 @@ class Quarantine:
         return SessionEnd(codes.INVALID_MESSAGES)
 
 
-def unavailable_data() -> dict[str, Any]:
-    """What tells a client that its login was not refused but could not be judged."""
-    error = codes.error(codes.LOGIN_UNAVAILABLE)
-    return {"error": error.slug, "text": error.text, "temporary": error.temporary}
+def unavailable_data(code: int = codes.LOGIN_UNAVAILABLE, retry_after: float | None = None) -> dict[str, Any]:
+    """What tells a client that its login was not refused but could not be judged; ``retry_after`` is in seconds."""
+    error = codes.error(code)
+    told: dict[str, Any] = {"error": error.slug, "text": error.text, "temporary": error.temporary}
+    if retry_after is not None:
+        told["retry_after"] = retry_after
+    return told
 
 
 async def _ask(_: str) -> str:
