@@ -59,8 +59,9 @@ def main() -> int:
         return 2
     missing: dict[str, str] = {}
     if arguments.install:
+        wanted = {server.name for scenario in chosen for server in scenario.servers}
         for server in ALL:
-            if server.name in only:
+            if server.name in only & wanted:
                 try:
                     server.install()
                 except Missing as error:
@@ -88,8 +89,8 @@ def main() -> int:
         if not tls:
             missing.update({s.name: "the generator was built without TLS" for s in servers if "tls" in s.options})
             servers = tuple(server for server in servers if "tls" not in server.options)
-        wanted = arguments.cases.split(";") if arguments.cases else list(scenario.cases)
-        cases = {case: options for case, options in scenario.cases.items() if case in wanted}
+        asked = arguments.cases.split(";") if arguments.cases else list(scenario.cases)
+        cases = {case: options for case, options in scenario.cases.items() if case in asked}
         measured = carry_out(bench, attrs.evolve(scenario, servers=servers, cases=cases), missing)
         measured |= {
             "goals": table.goals(scenario, measured),

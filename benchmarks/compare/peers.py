@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ def _node(script: str, *arguments: str, tls: bool = False) -> Callable[[Path, in
     return command
 
 
+@cache
 def _install_npm() -> None:
     if shutil.which("npm") is None:
         raise Missing("no npm")

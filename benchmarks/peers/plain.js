@@ -23,6 +23,7 @@ module.exports = function plain(deliver) {
           return connection.send(JSON.stringify({ type: "done", id: m.id }));
         case "call": {
           const several = providers.get(m.procedure), call = String(nextCall++);
+          if (!several) return; // the provider has left
           calls.set(call, { caller: connection, id: m.id });
           return several[turn++ % several.length].send(JSON.stringify({ type: "invoke", call, procedure: m.procedure, data: m.data }));
         }

@@ -18,6 +18,7 @@ io.on("connection", (socket) => {
   });
   socket.on("call", (id, procedure, data) => {
     const several = providers.get(procedure), call = String(nextCall++);
+    if (!several?.length) return; // the provider has left
     calls.set(call, { socket, id });
     several[turn++ % several.length].emit("invoke", call, data);
   });

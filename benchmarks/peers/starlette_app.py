@@ -48,6 +48,8 @@ async def take(socket: WebSocket, message: dict[str, Any]) -> None:
         case "call":
             number = next(numbers)
             several = providers[message["procedure"]]
+            if not several:
+                return  # the provider has left
             calls[str(number)] = (socket, message["id"])
             invoke = {"type": "invoke", "call": str(number), "data": message["data"]}
             await several[number % len(several)].send_text(text_of(invoke))
