@@ -177,17 +177,26 @@ class Listener:
     async def _identify(
         self, socket: trio.SocketStream, addresses: Addresses, accepted_at: float, policy: Policy
     ) -> None:
-        limits = policy.limits
-        deadline = accepted_at + limits.request_head_timeout
+        deadline = accepted_at + policy.limits.request_head_timeout
         gauge = self._metrics.connections.labels("handshake")
         gauge.inc()
+        stream: trio.abc.Stream | None = None
         try:
-            stream = await self._secure(socket, deadline, policy)
-            head = None if stream is None else await self._head(stream, deadline, limits)
+            try:
+                stream = await self._secure(socket, deadline, policy)
+                head = None if stream is None else await self._head(stream, deadline, policy.limits)
+            finally:
+                gauge.dec()
+            if stream is not None and head is not None:
+                await self._welcome(stream, head, addresses, deadline, policy)
         finally:
-            gauge.dec()
-        if stream is None or head is None:
-            return
+            if isinstance(stream, TlsStream):  # it has taken the socket out of the hands of whoever closes that
+                await trio.aclose_forcefully(stream)
+
+    async def _welcome(
+        self, stream: trio.abc.Stream, head: RequestHead, addresses: Addresses, deadline: float, policy: Policy
+    ) -> None:
+        """The client behind a proxy is counted by its own address."""
         client = policy.proxies.client_of(addresses.client[0], head.values("x-forwarded-for"))
         if client == addresses.client[0]:
             await self._dispatch(stream, head, addresses, deadline, policy)

@@ -1,0 +1,199 @@
+"""Links of the fast lane alone, over socket pairs: pauses, faults, fairness, and what a cancelled wait must not lose."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
+
+import attrs
+import pytest
+import structlog
+import trio
+
+from tests.wire.conftest import PING, TEXT, frame
+from trio_router.limits import Limits
+from trio_router.protocols import codes
+from trio_router.session.link import Link, LinkClosed, Upgrade
+from trio_router.session.timers import TrioTimers
+from trio_router.transport.fastlink import TURN
+from trio_router.transport.handshake import Handshake
+from trio_router.transport.lane import Lane
+from trio_router.transport.pipe import SocketPipe
+
+LIMITS = attrs.evolve(Limits(), login_message_size=100_000, fragment_timeout=0.3)
+Open = Callable[[], AbstractAsyncContextManager[tuple[Link, trio.SocketStream]]]
+
+
+@pytest.fixture(params=[True, False], ids=["pump", "no pump"])
+async def open_link(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Open]:
+    timers = TrioTimers(structlog.get_logger())
+    lane = Lane(timers, pumped=request.param)
+    nursery.start_soon(timers.run)
+    nursery.start_soon(lane.run)
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[tuple[Link, trio.SocketStream]]:
+        ours, theirs = socket.socketpair()
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+        upgrade = Upgrade("192.0.2.1", "/", "", (), ())
+        links, done = list[Link](), trio.Event()
+
+        async def keep(link: Link) -> None:
+            links.append(link)
+            await done.wait()
+
+        async with trio.open_nursery() as connections:
+            handshake = Handshake(upgrade, "MDEyMzQ1Njc4OWFiY2RlZg==")
+            connections.start_soon(lambda: lane.serve(SocketPipe(ours), handshake, limits=LIMITS, handler=keep))
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+            yield links[0], stream
+            await stream.aclose()
+            done.set()
+
+    yield opened
+    nursery.cancel_scope.cancel()
+
+
+async def until(true: Callable[[], object]) -> None:
+    with trio.fail_after(10):
+        while not true():
+            await trio.sleep(0.001)
+
+
+def texts(*words: str) -> bytes:
+    return b"".join(frame(TEXT, word.encode()) for word in words)
+
+
+async def test_what_take_returns_holds_up_that_link_alone(open_link: Open) -> None:
+    free, taken = trio.Event(), list[str | bytes]()
+
+    def take(message: str | bytes) -> Awaitable[None] | None:
+        taken.append(message)
+        return free.wait() if message == "wait" else None
+
+    async with open_link() as (one, client), open_link() as (other, neighbour), trio.open_nursery() as nursery:
+        nursery.start_soon(one.serve, take)
+        nursery.start_soon(other.serve, take)
+        await client.send_all(texts("a", "wait", "b", "c"))
+        await until(lambda: "wait" in taken)
+        await neighbour.send_all(texts("neighbour"))
+        await until(lambda: "neighbour" in taken)
+        await client.send_all(texts("d"))
+        assert taken == ["a", "wait", "neighbour"]
+        free.set()
+        await until(lambda: "d" in taken)
+        assert taken == ["a", "wait", "neighbour", "b", "c", "d"]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.threat("T09")
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "in what it returned"])
+async def test_what_take_raises_ends_that_session_alone(open_link: Open, later: bool) -> None:
+    taken, raised = list[str | bytes](), list[Exception]()
+
+    async def fail() -> None:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    def take(message: str | bytes) -> Awaitable[None] | None:
+        if message != "bad":
+            taken.append(message)
+            return None
+        if later:
+            return fail()
+        raise ZeroDivisionError
+
+    async def serve(link: Link) -> None:
+        try:
+            await link.serve(take)
+        except ZeroDivisionError as error:
+            raised.append(error)
+
+    async with open_link() as (one, client), open_link() as (other, neighbour), trio.open_nursery() as nursery:
+        nursery.start_soon(serve, one)
+        nursery.start_soon(serve, other)
+        await client.send_all(texts("a", "bad", "never"))
+        await until(lambda: raised)
+        await neighbour.send_all(texts("b"))
+        await until(lambda: "b" in taken)
+        assert taken == ["a", "b"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_whoever_sends_much_gets_a_turn_and_then_the_others_do(open_link: Open) -> None:
+    taken = list[str | bytes]()
+    async with open_link() as (one, client), open_link() as (other, neighbour), trio.open_nursery() as nursery:
+        await client.send_all(texts(*["flood"] * (TURN * 5)))
+        await neighbour.send_all(texts("neighbour"))
+        nursery.start_soon(one.serve, taken.append)
+        nursery.start_soon(other.serve, taken.append)
+        await until(lambda: len(taken) == TURN * 5 + 1)
+        assert taken.index("neighbour") <= TURN * 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.threat("T07")
+@pytest.mark.parametrize("begun", [frame(TEXT, b"a", fin=False), texts("abc")[:5]], ids=["fragment", "half a frame"])
+@pytest.mark.parametrize("before", [True, False], ids=["before serve", "during serve"])
+async def test_what_is_begun_must_be_finished_in_time(open_link: Open, begun: bytes, before: bool) -> None:
+    async with open_link() as (link, client), trio.open_nursery() as nursery:
+        if before:
+            await client.send_all(begun)
+        else:
+            nursery.start_soon(client.send_all, begun)
+        with trio.fail_after(5), pytest.raises(LinkClosed) as ended:
+            await link.serve(lambda _: None)
+        assert ended.value.ours is codes.FLOOD
+
+
+async def test_what_is_finished_in_time_may_take_its_time(open_link: Open) -> None:
+    taken = list[str | bytes]()
+    async with open_link() as (link, client), trio.open_nursery() as nursery:
+        nursery.start_soon(link.serve, taken.append)
+        for _ in range(4):  # together longer than any one of them may take
+            whole = texts("abc")
+            await client.send_all(whole[:5])
+            await trio.sleep(0.15)
+            await client.send_all(whole[5:])
+        await until(lambda: len(taken) == 4)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_wait_that_is_cancelled_loses_nothing(open_link: Open) -> None:
+    """As at the end of a login, when nobody listens for a moment: at each point of a message that takes the detour."""
+    for patience in range(12):
+        async with open_link() as (link, client):
+            await client.send_all(frame(TEXT, b"a", fin=False) + frame(PING, b"") + frame(0, b"b") + texts("c"))
+            found: list[str | bytes] = []
+            with trio.CancelScope() as scope:
+
+                async def impatient(scope: trio.CancelScope = scope, patience: int = patience) -> None:
+                    for _ in range(patience):
+                        await trio.lowlevel.checkpoint()
+                    scope.cancel()
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(impatient)
+                    found.append(await link.receive())
+            with trio.fail_after(5):
+                while len(found) < 2:
+                    found.append(await link.receive())
+            assert found == ["ab", "c"]
+
+
+async def test_messages_before_the_end_are_taken_and_the_end_is_told(open_link: Open) -> None:
+    taken = list[str | bytes]()
+
+    async def serve(link: Link) -> NoReturn:
+        await link.serve(taken.append)
+
+    async with open_link() as (link, client):
+        await client.send_all(texts("a", "b"))
+        await client.send_eof()
+        with trio.fail_after(5), pytest.raises(LinkClosed) as ended:
+            await serve(link)
+        assert taken == ["a", "b"]
+        assert (ended.value.code, ended.value.ours) == (None, None)
