@@ -63,10 +63,10 @@ def readme(text: str, results: dict[str, Any]) -> str:
         servers = results["scenarios"][name]["cases"][case]
         key = "per_cpu" if table.disturbed([servers["router"], *(servers[other] for other in others)]) else "figure"
         ratios = [(servers["router"][key] / servers[other][key], other) for other in others]
-        told.append(
-            f"{words}: " + ", ".join(f"{_times(ratio)} times {WORDS.get(other, other)}" for ratio, other in ratios)
-        )
-    return _between(text, "  " + ";\n  ".join(told) + ".\n")
+        by = ", by the server's CPU time" if key == "per_cpu" else ""
+        times = ", ".join(f"{_times(ratio)} times {WORDS.get(other, other)}" for ratio, other in ratios)
+        told.append(f"{words}{by}: {times}")
+    return _between(text, "  " + ";\n  ".join(told) + ".\n  ")
 
 
 def _times(ratio: float) -> str:

@@ -123,7 +123,7 @@ def markdown(results: dict[str, Any]) -> str:
                 )
             )
         if measured["failed"]:
-            parts.append("\n".join(f"* failed: {what}" for what in measured["failed"]))
+            parts.append("\n".join(f"* no figure: {what}" for what in measured["failed"]))
     for name, why in results["missing"].items():
         parts.append(f"Not measured: {name} ({why}).")
     return "\n\n".join(parts) + "\n"

@@ -119,7 +119,7 @@ def test_tables_have_every_figure_and_name_what_is_not_there() -> None:
     assert "| router | - | 2 M |" in text
     assert "| node-ws | - | 97.3 k* |" in text
     assert "Not measured: nchan (no <apt>)." in text
-    assert "failed: bun" in text
+    assert "no figure: bun" in text
     assert "20.55 times node-ws" in text
     assert "Measured 2026-01-02 at commit abc, medians of 3 rounds of 1.5 s." in text
 
