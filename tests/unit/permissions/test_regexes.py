@@ -33,7 +33,12 @@ from trio_router.permissions.regexes import MAX_PROGRAM, RegexError, compile_reg
         ("a{x}", 1, "a count is written"),
         ("a{1,2,3}", 1, "a count is written"),
         ("a{1000000}", 1, "a count is written"),
+        ("a{100000}", 1, "a count is written"),
+        ("a{99999}", 1, "more than 1000 times"),
+        ("?", 0, "nothing before the \\\\?"),
+        ("[a-", 0, r"this \[ is never closed"),
         ("a{1001}", 1, "more than 1000 times"),
+        ("a{1000}", 0, "too large"),
         ("a{3,2}", 1, "not greater than the second"),
         ("(?<1a>x)", 0, "name of a group"),
         ("(?<>x)", 0, "name of a group"),
@@ -112,6 +117,23 @@ def test_flags_are_three(flags: str) -> None:
         (".", "", "\n\r\u2028\u2029x", (4, 5)),
         (".", "s", "\n", (0, 1)),
         ("K", "i", "k", (0, 1)),
+        ("[^a]", "", "a^b", (1, 2)),
+        ("[^ab]+c", "", "abxyc", (2, 5)),
+        ("[ab]", "", "Xb", (1, 2)),
+        ("[a^]+", "", "b^a", (1, 3)),
+        ("x[^]y", "", "x\ny", (0, 3)),
+        ("a[]|b", "", "ab", (1, 2)),
+        ("x(?:ab)+y", "", "xababy", (0, 6)),
+        (r"xy[\b]z", "", "xy\bz", (0, 4)),
+        (r"xy[\d]z", "", "xy5z", (0, 4)),
+        ("a+?b", "", "aab", (0, 3)),
+        ("xa??b", "", "xab", (0, 3)),
+        ("X^|$", "", "X", (1, 1)),
+        (r"\Bb", "", "b ab", (3, 4)),
+        (r"ab\b c", "", "ab c", (0, 4)),
+        (r"ab\B.c", "", "ab cabxc", (4, 8)),
+        (r"\ud83d", "", "a\U0001f600", (1, 2)),
+        (r"[\ude00]", "", "a\U0001f600", (2, 3)),
         (r"\x41", "", "xA", (1, 2)),
         (r"\x4a\x4F", "", "JO", (0, 2)),
         (r"a\u0062c", "", "abc", (0, 3)),
@@ -128,6 +150,45 @@ def test_flags_are_three(flags: str) -> None:
 def test_what_is_found_and_where(pattern: str, flags: str, text: str, found: tuple[int, int] | None) -> None:
     spans = compile_regex(pattern, flags).search(text)
     assert (spans and spans[0]) == found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"\x1", "this is not the code of a character"),
+        (r"\q", "there is no such escape; a backslash itself is written twice"),
+        ("a{3,2}", "the first number of a count is not greater than the second"),
+        ("a{x}", "a count is written {2}, {2,} or {2,4}; to find a brace, write \\{"),
+        ("(?<1>a)", "the name of a group is made of letters, digits and _, and used once"),
+        ("[z-a]", "the range ends before it starts"),
+        (r"[a-\d]", "a range runs from one character to another; to find a -, put it last"),
+        ("[a", "this [ is never closed"),
+        ("(a", "this ( is never closed"),
+        (r"\1", "references back to a group are not available in rules"),
+        ("(?=a)", "look-ahead and look-behind are not available in rules"),
+        ("(?a)", "a group starts with (, (?: or (?<name>"),
+        ("a)", "this ) closes nothing; to find a bracket, write \\)"),
+        ("a**", "there is nothing before the * that could be repeated"),
+        ("]", "to find a ], write \\]"),
+    ],
+)
+def test_an_author_reads_what_is_wrong(pattern: str, message: str) -> None:
+    with pytest.raises(RegexError) as caught:
+        compile_regex(pattern, "")
+    assert caught.value.message == message
+
+
+def test_depth_is_how_many_groups_stand_in_each_other() -> None:
+    assert compile_regex("(a)" * 40, "").matches("a" * 40)
+    assert compile_regex("(" * 31 + "a" + ")" * 31, "").matches("a")
+    for before, inside in (("(a)" * 40, 33), ("(" * 20 + "(a)", 15)):
+        with pytest.raises(RegexError, match="nested deeper"):
+            compile_regex(before + "(" * inside + ")" * inside + ")" * before.count("(") * (before[1] == "("), "")
+
+
+def test_matching_is_anywhere_in_a_text() -> None:
+    assert compile_regex("b", "").matches("abc")
+    assert not compile_regex("^b", "").matches("abc")
 
 
 def test_groups_have_places_and_names() -> None:

@@ -174,6 +174,12 @@ def test_a_text_is_as_long_as_its_code_units() -> None:
     assert values.code_units("a\U0001f600") == halves
 
 
+def test_halves_of_letters_have_an_order() -> None:
+    assert values.less("\ud800", "\udc00")
+    assert not values.less("\ud800", "a")
+    assert values.less_or_equal("\ud800", "\ud800")
+
+
 def test_a_value_is_itself() -> None:
     whole: Any
     for whole in ([], {}, (1,)):
