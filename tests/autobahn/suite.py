@@ -34,18 +34,25 @@ class Broken(Exception):
 
 
 def python27(environ: Mapping[str, str], home: Path) -> Path | None:
-    """A Python 2.7: ``PYTHON27``, ``python2.7`` on the path, or the newest that pyenv keeps."""
+    """A Python 2.7 that answers: ``PYTHON27``, ``python2.7`` on the path, or the newest that pyenv keeps."""
     named = environ.get("PYTHON27")
     if named:
         return Path(named)
-    found = shutil.which("python2.7", path=environ.get("PATH"))
-    if found:
-        return Path(found)
     root = Path(environ.get("PYENV_ROOT") or home / ".pyenv")
     kept = sorted(
         root.glob("versions/2.7*/bin/python2.7"), key=lambda path: [int(n) for n in path.parts[-3].split(".")]
     )
-    return kept[-1] if kept else None
+    found = shutil.which("python2.7", path=environ.get("PATH"))
+    return next(filter(_answers, [*([Path(found)] if found else []), *reversed(kept)]), None)
+
+
+def _answers(python: Path) -> bool:
+    """Whether it is there in truth: pyenv puts a stand-in on the path that only says what else to call."""
+    try:
+        version = subprocess.run([str(python), "-V"], capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return version.returncode == 0 and "Python 2.7" in version.stdout + version.stderr
 
 
 def install(folder: Path) -> Path:

@@ -82,15 +82,26 @@ def test_a_client_that_leaves_no_report_has_not_succeeded(tmp_path: Path) -> Non
         suite.run(client(tmp_path, "sys.exit(1)"), "ws://127.0.0.1:1/", tmp_path)
 
 
+def python(folder: Path, body: str) -> Path:
+    """Something that is called python2.7."""
+    folder.mkdir(parents=True)
+    path = folder / "python2.7"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o700)
+    return path
+
+
 def test_python_2_is_where_it_was_said_or_found(tmp_path: Path) -> None:
-    for version in ("2.7.9", "2.7.18"):
-        folder = tmp_path / ".pyenv" / "versions" / version / "bin"
-        folder.mkdir(parents=True)
-        (folder / "python2.7").touch()
-    nowhere = {"PATH": str(tmp_path)}
-    assert suite.python27({**nowhere, "PYTHON27": "/there/python"}, tmp_path) == Path("/there/python")
-    assert suite.python27(nowhere, tmp_path) == folder / "python2.7"
-    assert suite.python27(nowhere, tmp_path / "elsewhere") is None
+    versions = tmp_path / ".pyenv" / "versions"
+    python(versions / "2.7.9" / "bin", "echo Python 2.7.9 >&2")
+    newest = python(versions / "2.7.18" / "bin", "echo Python 2.7.18 >&2")
+    stand_in = python(tmp_path / "shims", "echo no such version >&2; exit 127")
+    path = {"PATH": f"{stand_in.parent}:/bin"}
+    assert suite.python27({**path, "PYTHON27": "/there/python"}, tmp_path) == Path("/there/python")
+    assert suite.python27(path, tmp_path) == newest
+    assert suite.python27(path, tmp_path / "elsewhere") is None
+    stand_in.write_text("#!/bin/sh\necho Python 2.7.3 >&2\n")
+    assert suite.python27(path, tmp_path) == stand_in
 
 
 def test_without_python_2_it_says_that_it_is_skipped(
