@@ -17,7 +17,9 @@ from trio_router.permissions.values import ExpressionFailed
     ("value", "index", "expected"),
     [
         ("abc", 0, "a"),
+        ("abc", 1, "b"),
         ("abc", 2, "c"),
+        ("abcdefgh", 2, "c"),
         ("abc", 3, UNDEFINED),
         ("", 0, UNDEFINED),
         ("\U0001f600", 1, "\ude00"),  # half of a letter, as in JavaScript

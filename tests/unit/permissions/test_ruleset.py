@@ -177,6 +177,14 @@ def test_a_rule_and_its_parts_have_the_value_that_decides() -> None:
         ruleset.find(PUBLISH, "a//b")
 
 
+def test_a_part_sees_who_asks_about_which_name_and_when() -> None:
+    ruleset = one_rule("a/$x", "publish", "user.id === 'egon' && name === 'a/b' && now >= 0")
+    rule, variables = ruleset.find(PUBLISH, "a/b") or pytest.fail("no rule")
+    assert ruleset.evaluate(rule, somebody(), "a/b", ABSENT, variables) is True
+    assert ruleset.evaluate(rule, somebody(), "a/c", ABSENT, variables) is False
+    assert ruleset.evaluate(rule, somebody(User("eva")), "a/b", ABSENT, variables) is False
+
+
 def test_a_part_sees_the_record_as_it_was() -> None:
     ruleset = one_rule("a", "write", "oldData.n === data.n", "record")
     rule, variables = ruleset.find(Action.RECORD_WRITE, "a") or pytest.fail("no rule")
