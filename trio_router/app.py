@@ -10,6 +10,7 @@ The rule that keeps it honest: everything that can fail, fails before anything l
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
@@ -32,14 +33,17 @@ from trio_router.config.load import with_made
 from trio_router.config.reload import ReloadPlan, plan_reload
 from trio_router.config.schema import APP, PATTERN, Config
 from trio_router.errors import ConfigError, Problem, ProblemsError
+from trio_router.handover import HandoverFailed, Successor, wait_for_go
 from trio_router.http.api import Api, Settings
 from trio_router.http.listener import serve_admin
 from trio_router.http.operations import Health, ReloadResult
 from trio_router.http.public import public_app
 from trio_router.http.serve import REQUEST_TIMEOUT, HttpServer
-from trio_router.listening import authority, cannot_bind, open_sockets, paths_of, policy_of, port_of
+from trio_router.inheritance import ADMIN, LISTEN, Inheritance
+from trio_router.listening import authority, open_sockets, paths_of, place_of, policy_of, port_of
 from trio_router.made_apps import MadeApps
 from trio_router.metrics import Metrics
+from trio_router.notify import notify
 from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.decisions import DecisionBook
@@ -62,6 +66,14 @@ READING: Final = 10.0
 GARBAGE: Final = (10_000, 20, 50)
 """After how many new objects the collector looks at the young ones, after how many such looks at the older, and at all."""
 
+LATE: Final = 1.0
+"""Seconds that connections accepted just before the end have for their handshake."""
+
+REQUESTS: Final = 1.0
+"""Seconds that requests of the HTTP API in progress have before their sessions end in favour of a next router."""
+
+ADMIN_BACKLOG: Final = 64
+
 Reread = Callable[[], Config]
 
 
@@ -77,7 +89,7 @@ class Router:
     """One router. :meth:`run` is its life; the other methods may be called meanwhile, from the same Trio run.
 
     ``reread`` gives the config anew for a reload (None: the rules file and everything the config names are read again,
-    the config itself stays). ``records`` are what rules read by ``_()`` and as ``oldData``.
+    the config itself stays). ``records`` are what rules read by ``_()`` and as ``oldData``. ``inherited``: sockets that are open.
 
     Raises:
         ProblemsError: the rules, a certificate, the storage or a strategy's options are refused.
@@ -90,8 +102,15 @@ class Router:
         reread: Reread | None = None,
         clock: Clock | None = None,
         records: RecordStore | None = None,
+        inherited: Inheritance | None = None,
     ) -> None:
         self._config = config
+        self._inherited = inherited or Inheritance()
+        self._handing_over = False
+        self._successor: Successor | None = None
+        self._clients: list[trio.SocketListener] = []
+        self._admin: list[trio.SocketListener] = []
+        self._administrators = trio.CancelScope()
         self._reread = reread
         self._clock = clock or SystemClock()
         self._started = self._clock.monotonic()
@@ -102,6 +121,8 @@ class Router:
         self._stores = Stores(config, self._clock)
         self._reloading = trio.Lock()
         self._stopping = trio.Event()
+        self.ended = trio.Event()
+        """Set when :meth:`run` has returned."""
         self._draining = False
         self._listeners: tuple[Listener, ...] = ()
         self._access = Access(config, self._clock, keys=self._stores.keys, store=self._stores.revocations)
@@ -152,9 +173,9 @@ class Router:
         self._unsafe = self._judged(config, rules)
 
     @classmethod
-    def load(cls, reread: Reread, *, clock: Clock | None = None) -> Self:
+    def load(cls, reread: Reread, *, clock: Clock | None = None, inherited: Inheritance | None = None) -> Self:
         """A router of the config that ``reread`` gives, now and at each reload. Raises ``ProblemsError``."""
-        return cls(reread(), reread=reread, clock=clock)
+        return cls(reread(), reread=reread, clock=clock, inherited=inherited)
 
     # ---- its life ---------------------------------------------------------------------------------------------
 
@@ -171,9 +192,8 @@ class Router:
                 await space.prepare()
             for finding in self._unsafe:
                 self._log.warning("unsafe", finding=finding)
-            if self._decision_log is not None:
-                self._decision_log.open()
-                self._decision_log.start()
+            if self._inherited.channel is None:
+                self._open_decision_log()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
                 nursery.start_soon(self._overload.run)
@@ -182,6 +202,10 @@ class Router:
                 nursery.start_soon(self._stores.follow_keys)
                 await nursery.start(self._access.run)
                 await nursery.start(self._made_apps.run)
+                await self._open_sockets()
+                if self._inherited.channel is not None:  # two of them never write one decision log
+                    await wait_for_go(self._inherited.channel)
+                    self._open_decision_log()
                 address = await self._listen(nursery)
                 self._log.info("listening", url=address.url, admin=address.admin, rules=self._first.rules.version)
                 task_status.started(address)
@@ -189,10 +213,45 @@ class Router:
                 await self._drain()
                 nursery.cancel_scope.cancel()
             self._log.info("stopped")
+        self.ended.set()
 
     def stop(self) -> None:
         """Begin the drain that ends :meth:`run`. Harmless when it has begun."""
         self._stopping.set()
+
+    async def hand_over(self, command: Sequence[str] | None = None) -> int:
+        """Leave the place to a next router, which is started by ``command`` (None: as this one was), and :meth:`stop`; gives its pid.
+
+        Raises:
+            HandoverFailed: there is none; this router goes on as before.
+        """
+        if self._stopping.is_set() or self._handing_over:
+            raise HandoverFailed("this router is stopping, or being followed, already")
+        config = self._config
+        places = {}
+        self._handing_over = True
+        try:
+            places[LISTEN] = place_of(self._clients, config.listen.host, config.listen.port)
+            if config.admin is not None:
+                places[ADMIN] = place_of(self._admin, config.admin.host, config.admin.port)
+            successor = await Successor.start(places, command)
+        except OSError as error:
+            raise HandoverFailed(f"no descriptors are left: {error.strerror}") from None
+        finally:
+            self._handing_over = False
+            for place in places.values():
+                place.close()
+        if self._stopping.is_set():
+            await successor.put_away()
+            raise HandoverFailed("this router was stopped meanwhile")
+        self._successor = successor
+        self.stop()
+        return successor.pid
+
+    def _open_decision_log(self) -> None:
+        if self._decision_log is not None:
+            self._decision_log.open()
+            self._decision_log.start()
 
     async def aclose(self) -> None:
         """Let go of stores and connections; :meth:`run` does it at its end."""
@@ -203,9 +262,17 @@ class Router:
             with trio.CancelScope(shield=True):  # bounded by its own timeout
                 await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
 
+    async def _open_sockets(self) -> None:
+        """For clients, and for administrators. Raises ``ConfigError``."""
+        listen, admin, inherited = self._config.listen, self._config.admin, self._inherited
+        place = inherited.place(LISTEN, listen.host, listen.port)
+        self._clients = await open_sockets(listen.host, listen.port, listen.backlog, LISTEN, place)
+        if admin is not None:
+            place = inherited.place(ADMIN, admin.host, admin.port)
+            self._admin = await open_sockets(admin.host, admin.port, ADMIN_BACKLOG, ADMIN, place)
+
     async def _listen(self, nursery: trio.Nursery) -> Address:
-        listen = self._config.listen
-        sockets = await open_sockets(listen.host, listen.port, listen.backlog, "listen")
+        listen, sockets = self._config.listen, self._clients
         self._listeners = tuple(
             Listener(
                 socket,
@@ -234,11 +301,8 @@ class Router:
             self, self._metrics, admin, self._access, self._made_apps, self._clock
         )
         server = HttpServer(application, self._config.limits)
-        try:
-            port = await nursery.start(serve_admin, server, admin.host, admin.port)
-        except OSError as error:
-            raise cannot_bind("admin", admin.host, admin.port, error) from None
-        return f"http://{authority(admin.host, port)}"
+        await nursery.start(serve_admin, server, self._admin, self._administrators)
+        return f"http://{authority(admin.host, port_of(self._admin[0]))}"
 
     async def _serve(self, link: Link) -> None:
         """A session of the app whose path was asked for; the listener lets no other path through."""
@@ -258,10 +322,28 @@ class Router:
         for listener in self._listeners:
             listener.stop()
         await self._public.drain()
+        patience = LATE
+        if self._successor is not None:
+            patience = self._config.limits.request_head_timeout
+            await self._leave_to(self._successor)
         async with trio.open_nursery() as nursery:
             for space in self._spaces.values():
                 nursery.start_soon(space.sessions.drain)
             nursery.start_soon(self._public.finish, self._config.limits.drain_timeout)
+        for listener in self._listeners:  # connections that were accepted last are sent away too, not cut
+            await listener.finish(patience)
+
+    async def _leave_to(self, successor: Successor) -> None:
+        """What is routed here ends in one step; then it is the next router's turn (see ``handover``)."""
+        self._administrators.cancel()
+        await self._public.finish(REQUESTS)
+        for space in self._spaces.values():
+            space.sessions.send_away()
+            space.core.close_all(codes.RESTART)
+        if self._decision_log is not None:
+            await trio.to_thread.run_sync(self._decision_log.close, CLOSE_TIMEOUT)
+        await successor.go()
+        self._log.info("handed_over", successor=successor.pid)
 
     # ---- operation --------------------------------------------------------------------------------------------
 
@@ -464,7 +546,7 @@ class Router:
 async def serve(router: Router, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
     """Run ``router`` as what this process is for.
 
-    SIGTERM and SIGINT drain it (again: at once), SIGHUP reloads it. What the process has loaded so far is taken out of
+    SIGTERM and SIGINT drain it (again: at once), SIGHUP reloads it, SIGUSR2 leaves its place to a new process of the same command. What the process has loaded so far is taken out of
     the garbage collector's sight: looking through it again stops the loop for some 80 ms at each full collection. And it looks
     less often: what is made for a message is gone with it, without the collector.
     """
@@ -472,22 +554,36 @@ async def serve(router: Router, *, task_status: trio.TaskStatus[Address] = trio.
     gc.freeze()
     gc.set_threshold(*GARBAGE)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, router, nursery.cancel_scope)
-        await router.run(task_status=task_status)
+        nursery.start_soon(_obey_signals, router, nursery)
+        address: Address = await nursery.start(router.run)
+        notify("READY=1", f"MAINPID={os.getpid()}")
+        task_status.started(address)
+        await router.ended.wait()
         nursery.cancel_scope.cancel()
 
 
-async def _obey_signals(router: Router, at_once: trio.CancelScope) -> None:
+async def _obey_signals(router: Router, nursery: trio.Nursery) -> None:
     asked = False
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+    with trio.open_signal_receiver(*numbers) as signals:
         async for number in signals:
-            if number == signal.SIGHUP:
+            if number == signal.SIGUSR2:
+                nursery.start_soon(_hand_over, router)
+            elif number == signal.SIGHUP:
                 try:
                     await router.reload()
                 except Exception:  # noqa: BLE001, S112 - it is logged by reload, and the old state goes on
                     continue
             elif asked:
-                at_once.cancel()
+                nursery.cancel_scope.cancel()
             else:
                 asked = True
+                notify("STOPPING=1")
                 router.stop()
+
+
+async def _hand_over(router: Router) -> None:
+    try:
+        await router.hand_over()
+    except HandoverFailed as error:
+        log.get("router").error("handover_failed", problem=str(error))

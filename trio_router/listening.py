@@ -6,19 +6,27 @@ section, before anything listens.
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
+from collections.abc import Sequence
 
 import trio
 
 from trio_router.config.schema import Config, Tls
 from trio_router.errors import ConfigError, Problem
+from trio_router.inheritance import Place
 from trio_router.transport.addresses import TrustedProxies
 from trio_router.transport.listener import Policy
 from trio_router.transport.origin import OriginPolicy
 
 
-async def open_sockets(host: str, port: int, backlog: int, section: str) -> list[trio.SocketListener]:
-    """Listen on every address of ``host``. ``section`` names it in errors. Raises ``ConfigError``."""
+async def open_sockets(
+    host: str, port: int, backlog: int, section: str, inherited: Place | None = None
+) -> list[trio.SocketListener]:
+    """Listen on every address of ``host``, or on what was ``inherited``. ``section`` names it in errors. Raises ``ConfigError``."""
+    if inherited is not None:
+        return [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in inherited.sockets]
     try:
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     except OSError as error:
@@ -28,6 +36,19 @@ async def open_sockets(host: str, port: int, backlog: int, section: str) -> list
             await extra.aclose()
         del listeners[1:]
     return listeners
+
+
+def place_of(listeners: Sequence[trio.SocketListener], host: str, port: int) -> Place:
+    """Copies of the sockets, to be handed on. Raises ``OSError``: there are no descriptors left."""
+    copies: list[socket.socket] = []
+    try:
+        for listener in listeners:
+            copies.append(socket.socket(fileno=os.dup(listener.socket.fileno())))  # noqa: PERF401 - those made are closed
+    except OSError:
+        for copy in copies:
+            copy.close()
+        raise
+    return Place(tuple(copies), host, port)
 
 
 def cannot_bind(section: str, host: str, port: int, error: OSError) -> ConfigError:

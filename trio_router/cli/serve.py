@@ -20,6 +20,7 @@ from trio_router.clock import SystemClock
 from trio_router.config.check import read_rules, unsafe
 from trio_router.config.load import load
 from trio_router.config.schema import Config
+from trio_router.inheritance import Inheritance
 
 _FORMS: Final = ("auto", "json", "text")
 
@@ -35,7 +36,7 @@ _FORMS: Final = ("auto", "json", "text")
     help="auto: text on a terminal, otherwise what the config says.",
 )
 def serve(*, config_path: str, form: Literal["auto", "json", "text"]) -> None:
-    """Run the router. SIGTERM and SIGINT end it in good order, SIGHUP reloads config and rules."""
+    """Run the router. SIGTERM and SIGINT end it in good order, SIGHUP reloads config and rules, SIGUSR2 leaves its place to a new process."""
     terminal = sys.stderr.isatty()
 
     def reread() -> Config:
@@ -44,9 +45,10 @@ def serve(*, config_path: str, form: Literal["auto", "json", "text"]) -> None:
         return attrs.evolve(config, log=attrs.evolve(config.log, format=wanted))
 
     async def main() -> None:
+        inherited = Inheritance.take()
         config = reread()
         log.configure(config.log.level, config.log.format)
-        router = app.Router.load(reread)
+        router = app.Router.load(reread, inherited=inherited)
         async with trio.open_nursery() as nursery:
             address = await nursery.start(app.serve, router)
             if terminal:

@@ -19,14 +19,13 @@ _log = log.get("admin")
 
 
 async def serve_admin(
-    server: HttpServer, host: str, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    server: HttpServer,
+    listeners: list[trio.SocketListener],
+    accepting: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Accept connections until cancelled; ``task_status`` is told the port (0 takes a free one).
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    """Accept connections until ``accepting`` is cancelled; those there are are served on until this is."""
     places = trio.Semaphore(CONNECTIONS)
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -45,8 +44,9 @@ async def serve_admin(
             places.release()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, handle, listeners)
-        task_status.started(listeners[0].socket.getsockname()[1])
+        with accepting:
+            task_status.started()
+            await trio.serve_listeners(handle, listeners, handler_nursery=nursery)
 
 
 def _address(name: tuple[object, ...]) -> Address:

@@ -222,6 +222,12 @@ class SessionServer:
 
     # ---- the drain --------------------------------------------------------------------------------------------
 
+    def send_away(self) -> None:
+        """End every session in this step, and each that comes: when to come back is spread, as by :meth:`drain`, which is to follow."""
+        self._draining = True
+        for ending in tuple(self._open.values()):
+            self._end_softly(ending)
+
     async def drain(self) -> None:
         """Send everybody away: closes are spread over ``drain_window``, and so is when to come back.
 

@@ -106,6 +106,7 @@ class Listener:
         self._log = log
         self._lane = lane
         self._accepting = trio.CancelScope()
+        self._finished = trio.Event()
         self._turns = Turns()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -117,10 +118,16 @@ class Listener:
                     await self._accept(nursery)
             finally:
                 self._socket.socket.close()
+        self._finished.set()
 
     def stop(self) -> None:
         """Accept no more, and close the listening socket."""
         self._accepting.cancel()
+
+    async def finish(self, seconds: float) -> None:
+        """After :meth:`stop`: return when all connections have ended, after ``seconds`` at the latest."""
+        with trio.move_on_after(seconds):
+            await self._finished.wait()
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         while True:

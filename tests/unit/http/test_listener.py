@@ -20,7 +20,9 @@ from trio_router.secret import Secret
 @pytest.fixture
 async def port(nursery: trio.Nursery) -> int:
     server = HttpServer(admin_app(Router(), None, token=Secret(TOKEN)), Limits())
-    port: int = await nursery.start(serve_admin, server, "127.0.0.1", 0)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    await nursery.start(serve_admin, server, listeners, trio.CancelScope())
+    port: int = listeners[0].socket.getsockname()[1]
     return port
 
 
