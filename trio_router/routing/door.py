@@ -17,7 +17,15 @@ from typing import Final
 from trio_router.errors import Refused
 from trio_router.identity import Identity
 from trio_router.metrics import Metrics, Tally
-from trio_router.names import ROUTER_PROCEDURES, InvalidName, check_channel, check_procedure, check_user_id, kind_of
+from trio_router.names import (
+    MAX_NAME,
+    ROUTER_PROCEDURES,
+    InvalidName,
+    check_channel,
+    check_procedure,
+    check_user_id,
+    kind_of,
+)
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import BEFORE_RULES, Action, Decision, Reason, Ruleset
@@ -93,6 +101,8 @@ class Door:
         identity learns of the decision. ``trust`` is the word on a name of a kind: allowed, if a trust-token has opened it to
         this session; it counts for nobody whom no app key let in. With a book, a denial comes back as ``Recorded``.
         """
+        if len(name) > MAX_NAME:
+            name = _shortened(name)
         fault = _fault(_SECTIONS[action], name, False)
         if (
             fault is not None or identity.grants is not None or identity.scope is not None
@@ -110,6 +120,8 @@ class Door:
 
     def authorize_pattern(self, identity: Identity, action: Action, pattern: str) -> Decision:
         """Whether ``identity`` may do ``action`` on every name that ``pattern`` matches (T21)."""
+        if len(pattern) > MAX_NAME:
+            pattern = _shortened(pattern)
         fault = _bound(identity, action, pattern, _RESERVED, wildcards=True)
         decision = self._rules.decide_pattern(identity, action, pattern) if fault is None else fault
         if decision.reason is Reason.RECORDS_NEEDED:
@@ -213,6 +225,11 @@ def _listen_bound(identity: Identity, text: str, kind: str) -> Decision | None:
     if kind and not identity.is_server:
         return _RESERVED
     return permission_fault(identity.scope, Action.EVENT_LISTEN) if identity.scope is not None else None
+
+
+def _shortened(name: str) -> str:
+    """As much of a name as is too long: it is refused for that all the same, and what is remembered of it is bounded."""
+    return str(name[: MAX_NAME + 1])
 
 
 def refusal(action: Action, decision: Decision) -> Refused:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from tests.unit.routing.world import World, refused
+from trio_router.clock import SystemClock
 from trio_router.identity import Identity, User, new_session_id
+from trio_router.names import MAX_NAME
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason, RuleRef
 from trio_router.protocols import codes
+from trio_router.routing.decisions import DecisionBook
 from trio_router.routing.door import Door, refusal
 from trio_router.testing.rules import FixedRules
 
@@ -49,6 +54,29 @@ def test_a_name_that_is_not_canonical_never_reaches_the_rules(action: Action, na
     decision = Door(rules).authorize(WHO, action, name)
     assert (decision.allowed, decision.reason) == (False, Reason.INVALID_NAME)
     assert rules.asked == []
+
+
+class _Text(str):
+    """A text of which one can see whether anybody still holds it."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("action", [Action.EVENT_PUBLISH, Action.RPC_REQUEST, Action.PRESENCE_ALLOW])
+@pytest.mark.threat("T25")
+def test_a_name_of_any_length_is_refused_and_not_remembered_at_length(action: Action) -> None:
+    book = DecisionBook(SystemClock(), keep=10, memory=100_000)
+    door = Door(FixedRules.everything(), book=book)
+    held = []
+    for decide in (door.authorize, door.authorize_pattern):
+        name = _Text("n" * 1_000_000)
+        held.append(weakref.ref(name))
+        decision = decide(WHO, action, name)
+        assert decision.reason is Reason.INVALID_NAME
+        assert "longer" in decision.detail
+        del name
+    assert [name() for name in held] == [None, None]
+    assert {len(entry.name) for entry in book.recent(10)} == {MAX_NAME + 1}
 
 
 @pytest.mark.parametrize("pattern", ["", "a//*", "*" + "/*" * 9, "$x/*", "a b*"])
