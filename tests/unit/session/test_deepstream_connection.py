@@ -15,6 +15,7 @@ from tests.unit.session.deepstream import WAYS, Make, connect, speaking, user
 from trio_router.auth.strategy import Accepted
 from trio_router.identity import Identity, User
 from trio_router.limits import Limits
+from trio_router.names import MAX_NAME
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
@@ -29,7 +30,9 @@ from trio_router.protocols.deepstream.words import (
     RpcAction,
     Topic,
 )
+from trio_router.session.deepstream.tokens import TRUST_TOKEN
 from trio_router.testing.rules import FixedRules
+from trio_router.tokens.compact import MAX_TOKEN
 
 pytestmark = pytest.mark.parametrize("way", WAYS)
 
@@ -700,3 +703,18 @@ async def test_sessions_are_counted_by_what_they_speak(make_world: Make, autojum
     client.link.hang_up()
     await settle()
     assert (speak(way), speak("native")) == (0, 1)
+
+
+@pytest.mark.threat("T12")
+async def test_what_can_be_no_trust_token_is_not_kept(make_world: Make, autojump_clock: MockClock, way: str) -> None:
+    """A session may keep a thousand of them, so each is bounded."""
+    client = await user(make_world(protocols=speaking(), limits=Limits(message_size=1_000_000)), way=way)
+    for name, token, action in (
+        ("pvt:a", "t" * MAX_TOKEN, R.RESPONSE),
+        ("pvt:a", "t" * (MAX_TOKEN + 1), R.REQUEST_ERROR),
+        ("pvt:" + "a" * MAX_NAME, "t", R.REQUEST_ERROR),
+    ):
+        data = json.dumps({"name": name, "token": token})
+        (told,) = await client.say(RPC, R.REQUEST, name=TRUST_TOKEN, correlation_id="1", data=data)
+        assert told.action == action
+        assert len(told.data or "") < 200

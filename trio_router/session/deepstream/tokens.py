@@ -14,11 +14,12 @@ from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 from trio_router.errors import RecordsNeeded, Refused
-from trio_router.names import ROUTER_PROCEDURES, kind_of
+from trio_router.names import MAX_NAME, ROUTER_PROCEDURES, kind_of
 from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.protocols import codes
 from trio_router.routing.core import Core
 from trio_router.routing.session import Session
+from trio_router.tokens.compact import MAX_TOKEN
 
 TRUST_TOKEN: Final = f"{ROUTER_PROCEDURES}trust-token"
 SESSION: Final = f"{ROUTER_PROCEDURES}session"
@@ -59,6 +60,10 @@ class Tokens:
         name, token, connect = data.get("name"), data.get("token"), data.get("connect", False)
         if not isinstance(name, str) or not isinstance(token, str) or not isinstance(connect, bool):
             raise Refused(codes.INVALID_MESSAGE, "data: name and token are texts, connect is true or false")
+        if len(name) > MAX_NAME or len(token) > MAX_TOKEN:  # neither could ever be of use, and it would be kept
+            raise Refused(
+                codes.INVALID_MESSAGE, f"data: at most {MAX_NAME} characters of a name, {MAX_TOKEN} of a token"
+            )
         if not kind_of(name):
             raise Refused(codes.INVALID_NAME, "name: a public name needs no token")
         if connect:
