@@ -177,6 +177,14 @@ def test_a_rule_and_its_parts_have_the_value_that_decides() -> None:
         ruleset.find(PUBLISH, "a//b")
 
 
+def test_what_is_no_name_at_all_is_denied_before_any_rule() -> None:
+    ruleset = one_rule("a", "subscribe", True)
+    for ask in (ruleset.decide, ruleset.decide_pattern):
+        decision = ask(somebody(), SUBSCRIBE, ["a*"])  # type: ignore[arg-type]
+        assert (decision.allowed, decision.reason, decision.rule) == (False, Reason.RULE_ERROR, None)
+        assert decision.detail in ("TypeError", "AttributeError")
+
+
 def test_a_part_sees_who_asks_about_which_name_and_when() -> None:
     ruleset = one_rule("a/$x", "publish", "user.id === 'egon' && name === 'a/b' && now >= 0")
     rule, variables = ruleset.find(PUBLISH, "a/b") or pytest.fail("no rule")
