@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -33,3 +34,23 @@ def test_no_figure_is_labelled_with_what_a_client_chooses() -> None:
             assert set(sample.labels) <= bounded | {"le"}
     labels = {name for metric in vars(Metrics()).values() for name in getattr(metric, "_labelnames", ())}
     assert labels <= bounded
+
+
+def test_a_tally_is_shown_like_any_counter() -> None:
+    metrics = Metrics()
+    publishes = metrics.requests.labels("publish")
+    publishes.count += 2
+    metrics.requests.labels("publish").inc()
+    metrics.requests.labels("call").inc(5)
+    assert metrics.requests.labels("publish") is publishes
+    found = {
+        verb: metrics.registry.get_sample_value("trio_router_requests_total", {"verb": verb})
+        for verb in ("publish", "call")
+    }
+    assert found == {"publish": 3, "call": 5}
+    assert b'trio_router_requests_total{verb="publish"} 3.0' in generate_latest(metrics.registry)
+
+
+def test_a_tally_has_as_many_labels_as_its_figure() -> None:
+    with pytest.raises(ValueError, match="trio_router_decisions has the labels action, reason"):
+        Metrics().decisions.labels("one")

@@ -50,6 +50,7 @@ class Providers:
     def __init__(self) -> None:
         self._offers: set[Offer] = set()
         self._levels: list[dict[Offer, None]] = []
+        self._lowest = 0  # no level below it has an offer
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -66,11 +67,14 @@ class Providers:
 
     def take(self, without: AbstractSet[Session] = frozenset()) -> Offer | None:
         """Choose an offer and count one more call for it; None if each one is at its capacity or of a session ``without``."""
-        for level in self._levels:
-            for offer in level:
+        levels = self._levels
+        while self._lowest < len(levels) and not levels[self._lowest]:
+            self._lowest += 1
+        for number in range(self._lowest, len(levels)):
+            for offer in levels[number]:
                 if offer.session in without:
                     continue
-                self._displace(offer)
+                del levels[number][offer]
                 offer.calls += 1
                 self._place(offer)
                 return offer
@@ -92,6 +96,7 @@ class Providers:
             while len(self._levels) <= offer.calls:
                 self._levels.append({})
             self._levels[offer.calls][offer] = None
+            self._lowest = min(self._lowest, offer.calls)
 
     def _displace(self, offer: Offer) -> None:
         if offer.calls < offer.capacity:

@@ -13,12 +13,12 @@ an answer that comes later is an unknown call. Rules were asked before; there ar
 from __future__ import annotations
 
 import functools
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from trio_router.errors import Refused
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
-from trio_router.payload import Payload
+from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
 from trio_router.routing.callids import new_call_id
 from trio_router.routing.peer import Timer, Timers
@@ -39,6 +39,9 @@ Outcome = Literal[
 ]
 
 
+_NOBODY: Final[frozenset[Session]] = frozenset()
+
+
 class Call:
     """One call in progress. ``id``, ``offer``, ``accepted`` and ``begun`` (partial results came) are of the present attempt."""
 
@@ -54,6 +57,7 @@ class Call:
         pool: str,
         offer: Offer,
         data: Payload | None,
+        kept: int,
         deadline: float,
         *,
         progress: bool,
@@ -63,13 +67,13 @@ class Call:
         self.tag = tag
         self.pool = pool
         self.data = data  # for the next attempt, if there is room to keep it
-        self.kept = len(data.json) if data is not None and not data.is_absent else 0
+        self.kept = kept  # bytes of it
         self.deadline = deadline
         self.progress = progress
         self.disclose = disclose
         self.timer: Timer | None = None
         self.accept_timer: Timer | None = None
-        self.tried: frozenset[Session] = frozenset()
+        self.tried: frozenset[Session] = _NOBODY
         self.turn_to(offer)
 
     def turn_to(self, offer: Offer) -> None:
@@ -193,9 +197,19 @@ class Rpc:
         seconds = self.limits.call_timeout if timeout is None else max(0.0, timeout)
         seconds = min(seconds, self.limits.call_timeout_max)
         deadline = self._timers.now() + seconds
-        has_room = data.is_absent or session.kept + len(data.json) <= self.limits.call_data_size
-        kept = data if has_room else None
-        call = Call(session, tag, pool, offer, kept, deadline, progress=progress, disclose=disclose)
+        size = 0 if data is ABSENT else len(data.json)
+        has_room = not size or session.kept + size <= self.limits.call_data_size
+        call = Call(
+            session,
+            tag,
+            pool,
+            offer,
+            data if has_room else None,
+            size if has_room else 0,
+            deadline,
+            progress=progress,
+            disclose=disclose,
+        )
         session.calls[tag] = call
         session.kept += call.kept
         call.timer = self._timers.after(seconds, functools.partial(self._time_out, call))

@@ -100,18 +100,36 @@ class Connection:
         """One message of the client. What it asks for is done when this returns, or when what it returns has been awaited."""
         if self._ending.code is not None:
             return self._go_on()
-        message = self._read(frame)
-        if message is None:
+        if isinstance(frame, bytes):
+            raise SessionEnd(codes.UNSUPPORTED_DATA)
+        try:
+            message = self._wire.decode(frame)
+            kind = type(message)
+            known = self._VERBS.get(kind)
+            if known is None:  # all of these may come at any time, as the machine says
+                return self._take_other(message)
+        except RemoteProtocolError as error:
+            self._fail(error.code, error.request_id, error.detail)
+            self._invalid += 1
+            if self._invalid > self._limits.invalid_messages:
+                raise SessionEnd(codes.INVALID_MESSAGES) from None
             return None
-        if isinstance(message, messages.Refresh):
-            return self._refresh(message)
-        tally = self._tallies.get(type(message))
+        tally = self._tallies.get(kind)
         if tally is None:
-            verb = self._VERBS[type(message)][0]
-            tally = self._tallies[type(message)] = self._metrics.requests.labels(verb)
+            tally = self._tallies[kind] = self._metrics.requests.labels(known[0])
         tally.count += 1
-        needed = self._perform(message)
-        return None if needed is None else self._perform_with_records(message, needed)
+        try:
+            known[1](self, message)
+        except RecordsNeeded as needed:
+            return self._perform_with_records(message, needed)
+        except Refused as refused:
+            self._refuse(message, refused)
+        return None
+
+    def _take_other(self, message: messages.Message) -> Awaitable[None] | None:
+        """A message that is no verb: ``Refresh``, or one that must not come now (``RemoteProtocolError``)."""
+        self._machine.receive(type(message), request_id=getattr(message, "id", None))
+        return self._refresh(message) if isinstance(message, messages.Refresh) else None
 
     async def _go_on(self) -> None:
         """Returns unless the session was ended meanwhile: it may be out of the core already."""
@@ -140,22 +158,6 @@ class Connection:
         self._core.replace_identity(self._session, identity)
         self._renewal.watch(identity.expires_at)
         self._tell(messages.Done(message.id, identity.expires_at))
-
-    def _read(self, frame: str | bytes) -> messages.Message | None:
-        """The message of ``frame``; None if it is none that is to be carried out, and the client was told."""
-        if isinstance(frame, bytes):
-            raise SessionEnd(codes.UNSUPPORTED_DATA)
-        try:
-            message = self._wire.decode(frame)
-            if not self._machine.allows(type(message)):
-                self._machine.receive(type(message), request_id=getattr(message, "id", None))
-        except RemoteProtocolError as error:
-            self._fail(error.code, error.request_id, error.detail)
-            self._invalid += 1
-            if self._invalid > self._limits.invalid_messages:
-                raise SessionEnd(codes.INVALID_MESSAGES) from None
-            return None
-        return message
 
     def _perform(self, message: messages.Message) -> RecordsNeeded | None:
         """Carry out ``message``, or say what must be loaded before."""

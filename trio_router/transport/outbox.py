@@ -12,16 +12,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 import trio
 
-from trio_router.transport.cork import FLUSH_AT, Cork, Run
+from trio_router.transport.cork import FLUSH_AT, NOTHING, Cork, Run
 from trio_router.transport.pipe import Pipe
 from trio_router.transport.stream import BATCH, FAREWELL_TIMEOUT
-
-NOTHING: Final[list[bytes | Run]] = []
-"""The items of every outbox that holds none; never changed."""
 
 
 def _nothing() -> None:
@@ -46,7 +42,6 @@ class Outbox:
         "_pipe",
         "_progress",
         "_queued",
-        "_send",
         "_size",
         "_timeout",
         "_writing",
@@ -54,16 +49,17 @@ class Outbox:
         "last",
         "on_broken",
         "on_slow",
+        "plain",
         "sealed",
         "slow",
         "taking",
+        "write",
     )
 
     def __init__(
         self, pipe: Pipe, cork: Cork, nursery: trio.Nursery, *, size: int, timeout: float, farewell: bytes = b""
     ) -> None:
         self._pipe = pipe
-        self._send = pipe.send
         self._cork = cork
         self._nursery = nursery  # for the writer
         self._size = size
@@ -74,7 +70,9 @@ class Outbox:
         self.sealed = False  # the last frame has been put
         self.slow = False
         self._broken = False  # nothing can leave any more
-        # For the cork's groups besides this module:
+        # For the cork besides this module:
+        self.write = pipe.send
+        self.plain = pipe.direct  # what the next write takes has left, and nothing waits before it
         self.taking = True  # neither sealed nor broken
         self.items: list[bytes | Run] = NOTHING  # put in this tick; another list whenever it changes hands
         self.last: Run | None = None  # the last item, if it is a run that may still grow
@@ -168,22 +166,24 @@ class Outbox:
         else:
             data = b"".join([item if isinstance(item, bytes) else item.joined() for item in items])
         try:
-            sent = self._send(data)
+            sent = self.write(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._break()
             return
         if sent != len(data) or self._pipe.unsent:
-            self._block(_frames(items), sent)
+            self.block(items, sent)
 
-    def _block(self, frames: list[bytes], sent: int) -> None:
-        """The socket took ``sent`` bytes of ``frames`` and no more."""
+    def block(self, items: list[bytes | Run], sent: int) -> None:
+        """The socket took ``sent`` bytes of ``items`` and no more: the rest waits for the writer."""
+        frames = _frames(items)
         first = 0
         while first < len(frames) and sent >= len(frames[first]):
             sent -= len(frames[first])
             first += 1
         self._writing = True
+        self.plain = False
         self._backlog = deque()
         rest = frames[first:]
         if sent:
@@ -262,6 +262,7 @@ class Outbox:
             if late or self._backlog or self._pipe.unsent:  # late, or cancelled: nothing may follow
                 self._break()
             self._writing = False
+            self.plain = self._pipe.direct
             self._backlog = None
             self._begun = False
             self._wake()

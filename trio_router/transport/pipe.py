@@ -17,7 +17,11 @@ import trio
 
 
 class Pipe(Protocol):
-    """One connection. ``unsent``: it holds bytes that it has taken and not yet written, see :meth:`push`."""
+    """One connection."""
+
+    @property
+    def direct(self) -> bool:
+        """Whether what :meth:`send` takes has left at once, always."""
 
     @property
     def unsent(self) -> bool:
@@ -49,6 +53,7 @@ class SocketPipe:
 
     __slots__ = ("_socket", "recv", "send")
 
+    direct = True
     unsent = False
 
     def __init__(self, sock: socket.socket) -> None:

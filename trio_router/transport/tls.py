@@ -27,6 +27,8 @@ class TlsPipe:
 
     __slots__ = ("_in", "_inner", "_out", "_tls", "_unsent")
 
+    direct = False
+
     def __init__(self, inner: SocketPipe, context: ssl.SSLContext) -> None:
         self._inner = inner
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()

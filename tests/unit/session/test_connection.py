@@ -16,7 +16,7 @@ from trio_router.identity import User
 from trio_router.limits import Limits
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes, messages
-from trio_router.protocols.native.machine import REQUESTS
+from trio_router.protocols.native.machine import RECEIVED, REQUESTS, State
 from trio_router.session.connection import Connection
 from trio_router.session.link import LinkClosed
 from trio_router.testing.rules import FixedRules
@@ -286,3 +286,9 @@ async def pass_time(world: World, seconds: int) -> None:
         world.clock.advance(1)
         await trio.sleep(1)
     await settle()
+
+
+def test_what_a_live_session_carries_out_at_once_the_machine_allows_at_any_time() -> None:
+    """A connection does not ask the machine about its verbs: it lives in one state."""
+    allowed = {kind for kind, found in RECEIVED[State.LIVE].items() if found is State.LIVE}
+    assert allowed == set(Connection._VERBS) | {messages.Refresh}

@@ -21,6 +21,7 @@ from trio_router.transport.stream import FAREWELL_TIMEOUT
 class Tap:
     """A pipe that takes as many bytes at a time as its script says, then everything; it is writable at all times."""
 
+    direct = True
     unsent = False
 
     def __init__(self, *script: int | OSError) -> None:

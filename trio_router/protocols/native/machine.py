@@ -110,10 +110,6 @@ class ServerMachine:
     def is_live(self) -> bool:
         return self._state is State.LIVE
 
-    def allows(self, message_class: MessageClass) -> bool:
-        """Whether a message of this class may come and changes nothing; for all others there is :meth:`receive`."""
-        return self._received.get(message_class) is self._state
-
     def receive(self, message_class: MessageClass, *, request_id: str | None = None) -> None:
         """A message of this class arrived; ``request_id`` is put into the error, if it comes to that.
 
