@@ -38,7 +38,7 @@ class Tallies(Collector):
     def __init__(self, name: str, text: str, names: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
         self._name = name
         self._text = text
-        self._names = names
+        self._labelnames = names
         self._by_values: dict[tuple[str, ...], Tally] = {}
         self.kept: dict[object, Tally] = {}
         if not names:
@@ -49,13 +49,13 @@ class Tallies(Collector):
         """The tally of these values. Whoever counts often keeps it."""
         tally = self._by_values.get(values)
         if tally is None:
-            if len(values) != len(self._names):
-                raise ValueError(f"{self._name} has the labels {', '.join(self._names)}")
+            if len(values) != len(self._labelnames):
+                raise ValueError(f"{self._name} has the labels {', '.join(self._labelnames)}")
             tally = self._by_values[values] = Tally()
         return tally
 
     def collect(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._names)
+        family = CounterMetricFamily(self._name, self._text, labels=self._labelnames)
         for values, tally in sorted(self._by_values.items()):
             family.add_metric(values, tally.count)
         yield family
