@@ -97,7 +97,11 @@ def goal_text(goal: dict[str, Any]) -> str:
 def when(measured: dict[str, Any]) -> str:
     """When and how often it was measured."""
     rounds = "one round" if measured["rounds"] == 1 else f"medians of {measured['rounds']} rounds"
-    return f"Measured {measured['date'][:10]} at commit {measured['commit']}, {rounds} of {measured['seconds']:g} s."
+    text = f"Measured {measured['date'][:10]} at commit {measured['commit']}, {rounds} of {measured['seconds']:g} s."
+    entries = [entry for servers in measured["cases"].values() for entry in servers.values()]
+    if measured["figure"] == "p99_ms" and any(entry["others"] > DISTURBED for entry in entries):
+        text += " Others used the cores meanwhile: these latencies are as much theirs as the servers'."
+    return text
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -124,6 +124,12 @@ def test_tables_have_every_figure_and_name_what_is_not_there() -> None:
     assert "Measured 2026-01-02 at commit abc, medians of 3 rounds of 1.5 s." in text
 
 
+def test_latencies_of_a_disturbed_machine_are_not_passed_off_as_the_servers() -> None:
+    found = {**measured(entry(20, others=0.5), entry(10)), "figure": "p99_ms"}
+    assert "Others used the cores" in table.when(found)
+    assert "Others used the cores" not in table.when({**measured(entry(20), entry(10)), "figure": "p99_ms"})
+
+
 class Balance(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
