@@ -25,7 +25,7 @@ _BYTES: Final = (
     b"\xf0\x9f\x98\x80",
 )
 _NUMBERS: Final = (b"0", b"-1", b"1e999", b"9007199254740993", b"9" * 400, b"1.5", b"-0", b"1e-5")
-_DEEP: Final = (b"[" * 60, b"(" * 300, b"{" * 40, b'{"a":' * 40)
+_DEEP: Final = (b"[" * 60, b"[" * 3000, b'{"a":' * 700, b"(" * 300, b"{" * 40, b'{"a":' * 40)
 
 
 def mutations(target: Target, count: int, seed: int) -> Iterator[bytes]:

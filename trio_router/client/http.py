@@ -41,7 +41,7 @@ class HttpReply:
         """The body's JSON value. Raises ``HttpFailed``."""
         try:
             return msgspec.json.decode(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HttpFailed("the answer is not JSON") from None
 
 

@@ -270,7 +270,7 @@ def _life(token: str, expires: float) -> float:
         part = token.split(".")[1]
         claims = msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
         own = float(claims["exp"]) - float(claims["iat"])
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return max(left, 0.0)
     return own if left <= 0 else min(own, left)
 

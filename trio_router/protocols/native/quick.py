@@ -77,7 +77,8 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
         if colons != 2 + wire.call.count(":") or not _is_id(wire.call):
             return None
         return messages.ProviderResult(wire.call, data)
-    except (ValueError, names.InvalidName):  # msgspec's errors are ValueErrors, as are those of Unicode
+    # msgspec's errors are ValueErrors, as are those of Unicode; it gives up on what nests too deep for it by itself (T15)
+    except (ValueError, RecursionError, names.InvalidName):
         return None
 
 
