@@ -185,6 +185,22 @@ def test_what_is_no_name_at_all_is_denied_before_any_rule() -> None:
         assert decision.detail in ("TypeError", "AttributeError")
 
 
+def test_a_denial_before_any_rule_says_why() -> None:
+    ruleset = one_rule("news", "subscribe", "user.id === 'egon'")
+    assert ruleset.decide(somebody(), SUBSCRIBE, "a//b").detail == "the name has an empty segment"
+    assert ruleset.decide_pattern(somebody(), SUBSCRIBE, 5).detail == "TypeError"  # type: ignore[arg-type]
+    assert ruleset.decide_pattern(somebody(), SUBSCRIBE, "news").allowed
+    assert not ruleset.decide_pattern(somebody(User("eva")), SUBSCRIBE, "news").allowed
+
+
+def test_a_name_asked_before_is_not_searched_again() -> None:
+    ruleset = one_rule("a/$x", "subscribe", "user.id === $x")
+    assert check(ruleset, "a/egon") is Reason.ALLOWED
+    ruleset._indexes.clear()
+    assert check(ruleset, "a/egon") is Reason.ALLOWED
+    assert check(ruleset, "a/eva") is Reason.RULE_ERROR
+
+
 def test_a_part_sees_who_asks_about_which_name_and_when() -> None:
     ruleset = one_rule("a/$x", "publish", "user.id === 'egon' && name === 'a/b' && now >= 0")
     rule, variables = ruleset.find(PUBLISH, "a/b") or pytest.fail("no rule")
