@@ -142,6 +142,7 @@ async def test_over_real_sockets_the_revoked_hear_why_and_nothing_else(start: St
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.threat("T33", "T69")
 async def test_during_a_thousand_reloads_everybody_sees_the_old_or_the_new(start: Start) -> None:
     """Each file allows one room of its own and its publisher's other channel; no decision mixes the two."""
@@ -182,7 +183,7 @@ async def test_during_a_thousand_reloads_everybody_sees_the_old_or_the_new(start
                 return refused.slug
             return "allowed"
 
-        with trio.fail_after(60):
+        with trio.fail_after(360):  # it takes twenty seconds where nothing else runs
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(reloads)
                 nursery.start_soon(comes_and_goes)
