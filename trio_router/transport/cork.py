@@ -79,7 +79,10 @@ class Cork:
                 _flush_run(run, outboxes)
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
-                outbox.flush_now()
+                try:
+                    outbox.flush_now()
+                except Exception as error:  # noqa: BLE001 - the edge of a connection: the others are flushed all the same
+                    outbox.fail(error)
 
     async def run(self) -> None:
         """Flush whatever is put by somebody who does not; until cancelled."""
@@ -102,18 +105,22 @@ def _flush_run(run: Run, outboxes: list[Outbox]) -> None:
     data = run.joined()
     size, alone = len(data), run.alone
     for outbox in outboxes:
-        if outbox.items is not alone or not outbox.plain:  # it got more meanwhile, or has its own way to write
-            outbox.flush_now()
-            continue
         try:
-            sent = outbox.write(data)
-        except OSError:  # nothing has left: it tries again, and finds out what that means
-            outbox.flush_now()
-            continue
-        outbox.items = NOTHING
-        outbox.last = None
-        if sent != size:
-            outbox.block(alone, sent)
+            if outbox.items is not alone or not outbox.plain:  # it got more meanwhile, or has its own way to write
+                outbox.flush_now()
+                continue
+            try:
+                sent = outbox.write(data)
+            except OSError:  # nothing has left: it tries again, and finds out what that means
+                outbox.flush_now()
+                continue
+            outbox.items = NOTHING
+            outbox.last = None
+            if sent != size:
+                outbox.block(alone, sent)
+        except Exception as error:  # noqa: BLE001 - the edge of a connection: the others are flushed all the same
+            outbox.fail(error)
+    run.alone = NOTHING  # or it would hold itself, and all its bytes, until the collector comes by
 
 
 class Group:
@@ -134,12 +141,14 @@ class Group:
         else:
             run = self._run = Run(frame)
             alone, empty = run.alone, []
+            run.open = False  # until somebody holds it: nobody would ever take away what is added
             for outbox in self._outboxes:
                 if outbox.items or not outbox.taking:
                     outbox.put_run(run)
                 else:  # the busiest case of all, without another call
                     outbox.items = alone
                     outbox.last = run
+                    run.open = True
                     empty.append(outbox)
             self._cork.add_run(run, empty)
         cork = self._cork

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -19,7 +20,7 @@ import trio
 
 from trio_router.limits import Limits
 from trio_router.protocols.codes import SLOW, CloseCode
-from trio_router.routing.peer import Timers
+from trio_router.routing.peer import Timer, Timers
 from trio_router.session.link import Lane, LinkClosed, Take
 from trio_router.transport.detour import Detour
 from trio_router.transport.guard import FrameGuard
@@ -35,6 +36,9 @@ RECEIVE: Final = 64 * 1024
 
 TURN: Final = 128
 """Messages of one connection before all others get their turn."""
+
+TURN_TIME: Final = 0.01
+"""Seconds after which they get it whatever the number: a message may ask for a thousand decisions."""
 
 _PING: Final = 0x89
 _PONG: Final = 0x8A
@@ -52,7 +56,7 @@ class FastLink:
     """One open WebSocket, see :class:`trio_router.session.link.Link`. ``limits``: those of quarantine count at first."""
 
     __slots__ = (
-        "_age_watched",
+        "_age",
         "_closing",
         "_detour",
         "_failure",
@@ -119,11 +123,12 @@ class FastLink:
         self._failure: Exception | None = None
         self._take: Take | None = None
         self._task: trio.lowlevel.Task | None = None  # the session's, while the pump reads for it
-        self._age_watched = False
+        self._age: Timer | None = None  # watches what has begun
         self._ours: CloseCode | None = None
         self._closing = False
         outbox.on_slow = self._slow
         outbox.on_broken = self._broken
+        outbox.on_fault = self._end
 
     @property
     def queued(self) -> int:
@@ -185,7 +190,7 @@ class FastLink:
     def _work(self, take: Take, now: float) -> _State:
         """Give what is at hand to ``take``, one turn at most. Raises what it raises."""
         intake = self._intake
-        left = TURN
+        left, until = TURN, time.perf_counter() + TURN_TIME
         while True:
             messages = self._ready or intake.messages(left)
             if messages:
@@ -195,6 +200,9 @@ class FastLink:
                     if pause is not None:
                         self._pause, self._ready = pause, messages[position:]
                         return _State.TASK
+                    if time.perf_counter() > until:
+                        self._ready = messages[position:]
+                        return _State.TURN
                 left -= len(messages)
             if intake.empty:
                 return _State.BYTES
@@ -236,11 +244,11 @@ class FastLink:
             if self._intake.empty and not self._ready and (not self._read(now) or self._failure is not None):
                 return False
             state = self._work(take, now)
+            if state is _State.TASK:
+                self._wake()
         except Exception as error:  # noqa: BLE001 - the edge of a session: it is raised in the session's own task
             self._end(error)
             return False
-        if state is _State.TASK:
-            self._wake()
         return state is _State.TURN
 
     async def serve(self, take: Take) -> NoReturn:
@@ -271,8 +279,8 @@ class FastLink:
             pump.forget(fileno)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self._task = trio.lowlevel.current_task()
         pump.watch(fileno, self._turn)
+        self._task = trio.lowlevel.current_task()
         self._watch_age()
         await trio.lowlevel.wait_task_rescheduled(abort)
 
@@ -309,12 +317,11 @@ class FastLink:
     def _watch_age(self) -> None:
         """See to it that what has begun is finished in time, while the pump reads (T07)."""
         deadline = self._guard.deadline
-        if deadline is not None and not self._age_watched and self._task is not None:
-            self._age_watched = True
-            self._timers.after(deadline - trio.current_time(), self._check_age)
+        if deadline is not None and self._age is None and self._task is not None:
+            self._age = self._timers.after(deadline - trio.current_time(), self._check_age)
 
     def _check_age(self) -> None:
-        self._age_watched = False
+        self._age = None
         deadline = self._guard.deadline
         if deadline is None or self._guard.violation is not None or self._closing:
             return
@@ -384,5 +391,8 @@ class FastLink:
     def drop(self) -> None:
         """Close the connection now. Doing it again does nothing."""
         self._closing = True
+        if self._age is not None:  # it would hold what is left of this connection until then
+            self._age.cancel()
+            self._age = None
         self.outbox.close()
         self._pipe.close()

@@ -24,12 +24,16 @@ def _nothing() -> None:
     """The callback of an outbox that nobody listens to."""
 
 
+def _ignore(_: Exception) -> None:
+    """The same."""
+
+
 class Outbox:
     """What is to be written to one ``pipe``.
 
     ``size`` is in bytes: what may wait for the peer; a single frame may always. ``timeout`` is in seconds: how old a waiting byte
     may get. ``farewell`` is what a slow peer is told, if it reads on. ``on_slow`` and ``on_broken`` are called in the moment
-    when the peer is given up, or found to be gone; they must return at once and raise nothing.
+    when the peer is given up, or found to be gone, ``on_fault`` besides if it was our fault; they must return at once and raise nothing.
     """
 
     __slots__ = (
@@ -39,6 +43,7 @@ class Outbox:
         "_cork",
         "_farewell",
         "_nursery",
+        "_oldest",
         "_pipe",
         "_progress",
         "_queued",
@@ -48,6 +53,7 @@ class Outbox:
         "items",
         "last",
         "on_broken",
+        "on_fault",
         "on_slow",
         "plain",
         "sealed",
@@ -67,6 +73,7 @@ class Outbox:
         self._farewell = farewell
         self.on_slow: Callable[[], None] = _nothing
         self.on_broken: Callable[[], None] = _nothing
+        self.on_fault: Callable[[Exception], None] = _ignore
         self.sealed = False  # the last frame has been put
         self.slow = False
         self._broken = False  # nothing can leave any more
@@ -80,6 +87,7 @@ class Outbox:
             None  # when it was put, and the bytes: rests of frames and frames
         )
         self._begun = False  # the first of the backlog is the rest of a frame
+        self._oldest = 0.0  # when the first of what the pipe has taken last was put
         self._queued = 0  # bytes of the backlog
         self._writing = False
         self._progress: trio.Event | None = None
@@ -129,6 +137,7 @@ class Outbox:
             self._close_run()
             self.items.append(run)
         self.last = run
+        run.open = True
 
     def _close_run(self) -> None:
         """Something follows: the last run must not grow any more, and the list becomes this outbox's own."""
@@ -183,6 +192,7 @@ class Outbox:
             sent -= len(frames[first])
             first += 1
         self._writing = True
+        self._oldest = trio.current_time()
         self.plain = False
         self._backlog = deque()
         rest = frames[first:]
@@ -231,12 +241,17 @@ class Outbox:
             return
         self._broken = True
         self.taking = False
+        self._close_run()
         self.items = NOTHING
-        self.last = None
         self._backlog = None
         self._queued = 0
         self._wake()
         self.on_broken()
+
+    def fail(self, error: Exception) -> None:
+        """Something of ours went wrong while this was written: nothing may follow (T13), and whoever owns it is told."""
+        self.on_fault(error)
+        self._break()
 
     def _wake(self) -> None:
         if self._progress is not None:
@@ -248,7 +263,7 @@ class Outbox:
         late = False
         try:
             while self._backlog or (self._pipe.unsent and not self._broken):
-                started = self._backlog[0][0] if self._backlog else trio.current_time()
+                started = self._backlog[0][0] if self._backlog and not self._pipe.unsent else self._oldest
                 with trio.move_on_at(started + self._timeout) as scope:
                     await trio.lowlevel.wait_writable(self._pipe.fileno())
                 if scope.cancelled_caught:
@@ -279,6 +294,7 @@ class Outbox:
                 batch.append(self._backlog.popleft())
                 size += len(batch[-1][1])
             sent = 0
+            self._oldest = batch[0][0]
             try:
                 sent = self._pipe.send(batch[0][1] if len(batch) == 1 else b"".join([data for _, data in batch]))
             finally:

@@ -41,9 +41,9 @@ class Pump:
         self._again: dict[int, Turn] = {}
 
     def watch(self, fileno: int, turn: Turn) -> None:
-        """From now on ``turn`` is called whenever there is something to read."""
-        self._turns[fileno] = turn
+        """From now on ``turn`` is called whenever there is something to read. Raises ``OSError``: it is not."""
         self._epoll.register(fileno, select.EPOLLIN)
+        self._turns[fileno] = turn
 
     def forget(self, fileno: int) -> None:
         """Not any more; call it before the descriptor is closed."""

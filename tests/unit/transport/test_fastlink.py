@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
@@ -12,13 +13,14 @@ import attrs
 import pytest
 import structlog
 import trio
+import trio.testing
 
 from tests.wire.conftest import PING, TEXT, frame
 from trio_router.limits import Limits
 from trio_router.protocols import codes
 from trio_router.session.link import Link, LinkClosed, Upgrade
 from trio_router.session.timers import TrioTimers
-from trio_router.transport.fastlink import TURN
+from trio_router.transport.fastlink import TURN, TURN_TIME
 from trio_router.transport.handshake import Handshake
 from trio_router.transport.lane import Lane
 from trio_router.transport.pipe import SocketPipe
@@ -135,6 +137,23 @@ async def test_whoever_sends_much_gets_a_turn_and_then_the_others_do(open_link: 
         nursery.cancel_scope.cancel()
 
 
+async def test_who_asks_for_much_work_gets_a_turn_and_then_the_others_do(open_link: Open) -> None:
+    taken = list[str | bytes]()
+
+    def take(message: str | bytes) -> None:
+        taken.append(message)
+        time.sleep(TURN_TIME / 2)  # what many decisions take
+
+    async with open_link() as (one, client), open_link() as (other, neighbour), trio.open_nursery() as nursery:
+        await client.send_all(texts(*["work"] * 50))
+        await neighbour.send_all(texts("neighbour"))
+        nursery.start_soon(one.serve, take)
+        nursery.start_soon(other.serve, take)
+        await until(lambda: len(taken) == 51)
+        assert taken.index("neighbour") <= 10
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.threat("T07")
 @pytest.mark.parametrize("begun", [frame(TEXT, b"a", fin=False), texts("abc")[:5]], ids=["fragment", "half a frame"])
 @pytest.mark.parametrize("before", [True, False], ids=["before serve", "during serve"])
@@ -197,3 +216,66 @@ async def test_messages_before_the_end_are_taken_and_the_end_is_told(open_link: 
             await serve(link)
         assert taken == ["a", "b"]
         assert (ended.value.code, ended.value.ours) == (None, None)
+
+
+@pytest.mark.threat("T09")
+async def test_a_pump_that_cannot_watch_one_more_goes_on(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers = TrioTimers(structlog.get_logger())
+    taken, refused = list[str | bytes](), list[Exception]()
+    lane = Lane(timers)
+    nursery.start_soon(lane.run)
+    upgrade = Upgrade("192.0.2.1", "/", "", (), ())
+
+    async def one(*, deaf: bool) -> trio.SocketStream:
+        ours, theirs = socket.socketpair()
+
+        async def serve(link: Link) -> None:
+            if deaf:
+                monkeypatch.setattr(SocketPipe, "fileno", lambda _: 9_999)  # as when the system has no room left for it
+            try:
+                await link.serve(taken.append)
+            except (OSError, LinkClosed) as error:
+                refused.append(error)
+            finally:
+                monkeypatch.undo()
+
+        handshake = Handshake(upgrade, "MDEyMzQ1Njc4OWFiY2RlZg==")
+        nursery.start_soon(lambda: lane.serve(SocketPipe(ours), handshake, limits=LIMITS, handler=serve))
+        return trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+
+    good = await one(deaf=False)
+    await trio.testing.wait_all_tasks_blocked()
+    bad = await one(deaf=True)
+    await until(lambda: refused)
+    assert isinstance(refused[0], OSError)
+    await good.send_all(texts("a"))
+    await until(lambda: taken == ["a"])
+    await bad.aclose()
+    await good.aclose()
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.threat("T07")
+async def test_nothing_is_held_of_a_connection_that_ended_in_the_middle_of_a_message(nursery: trio.Nursery) -> None:
+    timers = TrioTimers(structlog.get_logger())
+    lane = Lane(timers)
+    nursery.start_soon(lane.run)
+    ours, theirs = socket.socketpair()
+    client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+
+    async def serve(link: Link) -> None:
+        with contextlib.suppress(LinkClosed):
+            await link.serve(lambda _: None)
+
+    async with trio.open_nursery() as connections:
+        handshake = Handshake(Upgrade("192.0.2.1", "/", "", (), ()), "MDEyMzQ1Njc4OWFiY2RlZg==")
+        connections.start_soon(lambda: lane.serve(SocketPipe(ours), handshake, limits=LIMITS, handler=serve))
+        await client.receive_some()
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(texts("half of it")[:9])
+        await until(lambda: len(timers) == 1)
+        await client.aclose()
+    assert len(timers) == 0
+    nursery.cancel_scope.cancel()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -226,6 +228,107 @@ async def test_the_oldest_byte_may_be_so_old(
         assert outbox.ended
         with pytest.raises(trio.BrokenResourceError):
             await outbox.flush()
+
+
+class Holding(Tap):
+    """A pipe that takes everything at once and writes a little each second, like one that makes TLS records of it."""
+
+    direct = False
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.held = 100
+
+    @property
+    def unsent(self) -> bool:  # type: ignore[override]
+        return self.held > 0
+
+    def push(self) -> None:
+        self._clock.jump(1)
+        self.held -= 1
+        if self.held:
+            raise BlockingIOError
+
+
+@pytest.mark.threat("T12")
+async def test_what_a_pipe_has_taken_and_not_written_may_be_so_old_too(
+    nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    """Whoever reads a byte now and then holds nothing for longer than whoever reads none."""
+    cork, tap = Cork(), Holding(mock_clock)
+    outbox = make_outbox(tap, cork, nursery, timeout=5.0)
+    outbox.put(b"abc")
+    cork.flush()
+    with pytest.raises(trio.BrokenResourceError):
+        await outbox.flush()
+    assert outbox.slow
+    assert trio.current_time() == pytest.approx(5, abs=1)
+    tap.close()
+
+
+@pytest.mark.threat("T09")
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_fault_while_one_is_written_to_is_nobody_elses(nursery: trio.Nursery, together: bool) -> None:
+    cork, told = Cork(), list[Exception]()
+    with taps((), (), ()) as made:
+        outboxes = [make_outbox(tap, cork, nursery) for tap in made]
+
+        def fail(data: bytes) -> int:
+            raise ZeroDivisionError
+
+        outboxes[1].write = fail
+        outboxes[1].on_fault = told.append
+        if together:
+            Group(cork, outboxes).send(b"a")
+        else:
+            for outbox in outboxes:
+                outbox.put(b"a")
+        cork.flush()
+        assert [tap.written for tap in made] == [b"a", b"", b"a"]
+        assert [type(error) for error in told] == [ZeroDivisionError]
+        assert outboxes[1].ended
+        outboxes[1].put(b"never")
+        cork.flush()
+        assert len(told) == 1
+
+
+@pytest.mark.threat("T12")
+async def test_what_has_left_is_forgotten_without_the_collector(nursery: trio.Nursery) -> None:
+    cork = Cork()
+    gc.disable()
+    try:
+        with taps((), ()) as made:
+            group = Group(cork, [make_outbox(tap, cork, nursery) for tap in made])
+            frame = bytes(1000)
+            before = sys.getrefcount(frame)
+            for _ in range(100):
+                group.send(frame)
+                cork.flush()
+                for tap in made:
+                    tap.writes.clear()
+            assert sys.getrefcount(frame) - before <= 3  # the last run
+    finally:
+        gc.enable()
+
+
+@pytest.mark.threat("T12")
+@pytest.mark.parametrize("end", ["close", "seal"])
+async def test_what_nobody_of_a_group_takes_any_more_is_not_kept(nursery: trio.Nursery, end: str) -> None:
+    cork = Cork()
+    with taps((), ()) as made:
+        outboxes = [make_outbox(tap, cork, nursery) for tap in made]
+        group = Group(cork, outboxes)
+        group.send(b"a")
+        for outbox in outboxes:
+            getattr(outbox, end)()
+        cork.flush()
+        frame = bytes(1000)
+        before = sys.getrefcount(frame)
+        for _ in range(100):
+            group.send(frame)
+            cork.flush()
+        assert sys.getrefcount(frame) - before <= 3  # the last run
 
 
 @pytest.mark.threat("T13")
