@@ -58,7 +58,7 @@ class Visit:
                         break
                     answer = await self._carry_out(session, index, message)
                     self._answers[index] = self._answers[index] if answer is None else answer
-                    if index % TURN == TURN - 1:
+                    if index % TURN == TURN - 1 or isinstance(message, Query):  # which is a decision for each name
                         await trio.lowlevel.checkpoint()
                 while self._ended is None and None in self._answers:
                     await self._changed.wait()

@@ -120,3 +120,23 @@ async def test_a_session_that_is_ended_does_nothing_more() -> None:
         records.there.set()
     assert [answer["errorEvent"] for answer in found] == ["CLOSED", "CLOSED"]
     assert rosa.told == []
+
+
+async def test_others_get_their_turn_after_each_query() -> None:
+    """A query is a thousand decisions, of which a batch may have a hundred."""
+    world = World()
+    turns = 0
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(neighbour)
+        query = {"topic": "presence", "action": "query", "names": ["rosa"]}
+        answers = await visit(world).perform(read(*[query] * 20), 5)
+        nursery.cancel_scope.cancel()
+    assert len(answers) == 20
+    assert turns >= 19
