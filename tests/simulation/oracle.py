@@ -97,6 +97,11 @@ def watched(oracle: Oracle) -> type[Core]:
     """A core that tells ``oracle`` what it has granted, and nothing of its own books."""
 
     class WatchedCore(Core):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._watch_events()
+            self._watch_calls()
+
         def attach(self, identity: Identity, *arguments: Any, **options: Any) -> Session:
             session = super().attach(identity, *arguments, **options)
             oracle.books[identity.session_id] = Books(identity, trio.current_time())
@@ -106,39 +111,48 @@ def watched(oracle: Oracle) -> type[Core]:
             super().detach(session)
             oracle.books[session.id].ended = True
 
-        def subscribe(self, session: Session, channel: str, token: str | None = None) -> None:
-            before = oracle.may(session.identity, Action.EVENT_SUBSCRIBE, channel)
-            super().subscribe(session, channel, token)
-            oracle.claim(before, f"subscribed {channel}")
-            oracle.books[session.id].subscriptions.add(channel)
+        def _watch_events(self) -> None:
+            subscribe, unsubscribe, publish = self.subscribe, self.unsubscribe, self.publish
 
-        def unsubscribe(self, session: Session, channel: str) -> None:
-            super().unsubscribe(session, channel)
-            oracle.books[session.id].subscriptions.remove(channel)
+            def watched_subscribe(session: Session, channel: str, token: str | None = None) -> None:
+                before = oracle.may(session.identity, Action.EVENT_SUBSCRIBE, channel)
+                subscribe(session, channel, token)
+                oracle.claim(before, f"subscribed {channel}")
+                oracle.books[session.id].subscriptions.add(channel)
 
-        def provide(self, session: Session, procedure: str, *arguments: Any, **options: Any) -> None:
-            super().provide(session, procedure, *arguments, **options)
-            oracle.claim(oracle.may(session.identity, Action.RPC_PROVIDE, procedure), f"provided {procedure}")
-            oracle.books[session.id].provided.add(procedure)
+            def watched_unsubscribe(session: Session, channel: str) -> None:
+                unsubscribe(session, channel)
+                oracle.books[session.id].subscriptions.remove(channel)
 
-        def publish(
-            self,
-            session: Session,
-            channel: str,
-            data: Any,
-            *,
-            accepted: Callable[[], None] | None = None,
-            **options: Any,
-        ) -> None:
-            def granted() -> None:
-                for receiver, by in oracle.receivers(channel).items():
-                    who = oracle.books[receiver].identity
-                    oracle.claim(oracle.may(who, Action.EVENT_SUBSCRIBE, channel), f"delivers {channel}")  # T22
-                    if options.get("echo", True) or receiver != session.id:
-                        oracle.books[receiver].expected.append((data.value, channel, by))
-                if accepted is not None:
-                    accepted()
+            def watched_publish(
+                session: Session,
+                channel: str,
+                data: Any,
+                *,
+                accepted: Callable[[], None] | None = None,
+                **options: Any,
+            ) -> None:
+                def granted() -> None:
+                    for receiver, by in oracle.receivers(channel).items():
+                        who = oracle.books[receiver].identity
+                        oracle.claim(oracle.may(who, Action.EVENT_SUBSCRIBE, channel), f"delivers {channel}")  # T22
+                        if options.get("echo", True) or receiver != session.id:
+                            oracle.books[receiver].expected.append((data.value, channel, by))
+                    if accepted is not None:
+                        accepted()
 
-            super().publish(session, channel, data, accepted=granted, **options)
+                publish(session, channel, data, accepted=granted, **options)
+
+            self.subscribe, self.unsubscribe, self.publish = watched_subscribe, watched_unsubscribe, watched_publish
+
+        def _watch_calls(self) -> None:
+            provide = self.provide
+
+            def watched_provide(session: Session, procedure: str, *arguments: Any, **options: Any) -> None:
+                provide(session, procedure, *arguments, **options)
+                oracle.claim(oracle.may(session.identity, Action.RPC_PROVIDE, procedure), f"provided {procedure}")
+                oracle.books[session.id].provided.add(procedure)
+
+            self.provide = watched_provide
 
     return WatchedCore

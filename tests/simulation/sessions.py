@@ -22,6 +22,7 @@ import trio
 import trio._core._run as trio_run
 import trio.testing
 
+from tests.simulation.bytes import ByteLine
 from tests.simulation.line import Line
 from tests.simulation.oracle import Oracle, watched
 from tests.simulation.test_reload import CHANNELS, PROCEDURES, USERS, WILDCARDS, random_rules
@@ -33,7 +34,9 @@ from trio_router.protocols import codes
 
 STEPS = 120
 WALL = 1_700_000_000.0
-LIMITS = Limits(call_timeout=8.0, ping_interval=10.0, pong_timeout=5.0, login_timeout=6.0, expiry_grace=1.0)
+LIMITS = Limits(
+    call_timeout=8.0, ping_interval=10.0, pong_timeout=5.0, login_timeout=6.0, expiry_grace=1.0, outbox_size=16_384
+)
 RECHECK = 5.0 + 0.1
 """Seconds after which a session has ended whose token and grace are over by the wall clock, which is looked at that often."""
 
@@ -104,12 +107,16 @@ class Simulation:
     def arrive(self) -> None:
         if len(self.clients) >= 7:
             return
-        line = Line(self.rng)
+        line = ByteLine(self.rng) if self.rng.random() < 0.3 else Line(self.rng)
         user = self.rng.choice((*USERS, "nobody") if self.rng.random() < 0.1 else USERS)
         client = Client(len(self.everybody), user, line)
         self.clients.append(client)
         self.everybody.append(client)
-        self.world.nursery.start_soon(self.world.server.serve, line)
+        if isinstance(line, ByteLine):
+            self.world.nursery.start_soon(line.serve_by, self.world.server, LIMITS)
+            self.happened["byte lines"] += 1
+        else:
+            self.world.nursery.start_soon(self.world.server.serve, line)
         auth: dict[str, Any] = {"user": user}
         if self.rng.random() < 0.25:
             client.expires = auth["expires"] = round(self.clock.wall() + self.rng.uniform(3, 60))

@@ -17,6 +17,7 @@ import pytest
 from tests.simulation.sessions import run
 from trio_router.routing.core import Core
 from trio_router.routing.events import Events
+from trio_router.routing.rights import Rights
 from trio_router.routing.rpc import Rpc
 from trio_router.session.expiry import Expiry
 from trio_router.session.keepalive import Keepalive
@@ -72,8 +73,8 @@ def nothing(*_: Any, **__: Any) -> int:
     return 0
 
 
-def swap_rules_alone(self: Core, reconsideration: Any) -> int:
-    self.door.replace_rules(reconsideration.rules)
+def swap_rules_alone(self: Rights, reconsideration: Any) -> int:
+    self._door.replace_rules(reconsideration.rules)
     return 0
 
 
@@ -85,8 +86,8 @@ PUBLISH = Events.publish
     [
         pytest.param(Events, "publish", twice, id="events are delivered twice"),
         pytest.param(Events, "publish", to_the_name_alone, id="some events are not delivered"),
-        pytest.param(Core, "reconsider", nothing, id="rights outlive the rules"),
-        pytest.param(Core, "adopt", swap_rules_alone, id="rights outlive the rules that were decided ahead"),
+        pytest.param(Rights, "reconsider", nothing, id="rights outlive the rules"),
+        pytest.param(Rights, "adopt", swap_rules_alone, id="rights outlive the rules that were decided ahead"),
         pytest.param(Core, "end", nothing, id="a revocation ends nothing"),
         pytest.param(Keepalive, "start", nothing, id="nobody looks for silent peers"),
         pytest.param(Expiry, "_check", nothing, id="nobody looks at the wall clock"),

@@ -1,6 +1,6 @@
 """Events: who subscribed what, and one shared delivery for each subscription that an event reaches.
 
-Knows sessions and names, no rules (the core has asked the door), no bytes and no clock. A publish makes one
+Knows sessions and names, no rules (the verbs have asked the door), no bytes and no clock. A publish makes one
 ``Delivery`` per subscription, never one per receiver, and hands it over at once, so what one session publishes to
 one channel reaches every receiver in that order. A session with several matching subscriptions is told once for each.
 """

@@ -2,7 +2,7 @@
 
 A session is there while it has the channel subscribed or is connected to it, once however many of both it has; coming and
 leaving is told to those who receive the channel. Server programs need no token, have no such identity and are not listed.
-Knows no rules: the core has asked the door. The rule that keeps it honest: nobody is told of their own coming, and whoever
+Knows no rules: the verbs have asked the door. The rule that keeps it honest: nobody is told of their own coming, and whoever
 was told that somebody came is told when they leave, unless they stopped receiving the channel before.
 """
 

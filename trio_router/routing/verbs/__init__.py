@@ -1,0 +1,1 @@
+"""What a session may ask of the core, by subject."""
