@@ -49,7 +49,8 @@ class Pump:
         """Not any more; call it before the descriptor is closed."""
         if self._turns.pop(fileno, None) is not None:
             self._again.pop(fileno, None)
-            self._epoll.unregister(fileno)
+            if not self._epoll.closed:  # at the end of everything the pump may have gone first
+                self._epoll.unregister(fileno)
 
     async def run(self) -> None:
         """Until cancelled."""
