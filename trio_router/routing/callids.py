@@ -1,6 +1,6 @@
 """Ids of calls: random, so that nobody can answer a call that he was not given (T55).
 
-The operating system is asked for the bits of many ids at once: asked for each one, it costs more than anything else about a call. Each
+The operating system is asked for the bits of many ids at once: asked for each one, it costs as much as the decision on the call. Each
 id is made of bits that no other has, and they are kept nowhere once it was given out.
 """
 
