@@ -42,10 +42,10 @@ from trio_router.routing.shadow import Shadow
 from trio_router.routing.standing import Reconsideration
 from trio_router.routing.trust import TrustDesk
 from trio_router.secret import Secret
-from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.deepstream.options import DeepstreamOptions
 from trio_router.session.deepstream.protocol import WIRES, DeepstreamProtocol
 from trio_router.session.expiry import Expiry
+from trio_router.session.loading import RECORDS_TIMEOUT
 from trio_router.session.native import NativeProtocol
 from trio_router.session.protocol import NATIVE, SessionProtocol
 from trio_router.session.server import SessionServer

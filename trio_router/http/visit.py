@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import trio
 
-from trio_router.errors import RecordsNeeded, Refused, StorageUnavailable
+from trio_router.errors import RecordsNeeded, Refused
 from trio_router.http import batch_answers as answers
 from trio_router.http.batch import Emit, Make, Message, Query, Routed, data_of
 from trio_router.http.batch_answers import Answer
@@ -25,7 +25,7 @@ from trio_router.protocols.messages import Participant, Publisher
 from trio_router.routing.core import Core
 from trio_router.routing.peer import Delivery
 from trio_router.routing.session import Session
-from trio_router.session.connection import RECORDS_TIMEOUT
+from trio_router.session.loading import loaded
 from trio_router.storage.records import RecordStore
 
 TURN: Final = 32
@@ -86,7 +86,7 @@ class Visit:
                 return self._route(session, index, message)
             except RecordsNeeded as needed:
                 undecided = needed
-            if self._records is None or not await _loaded(self._records, undecided.names):
+            if not await loaded(self._records, undecided.names):
                 break
             if self._ended is not None:
                 return None
@@ -173,12 +173,3 @@ class Visit:
 
     def revoked(self, verb: str, name: str, code: int, detail: str = "", decision: str = "") -> None:
         """Nothing."""
-
-
-async def _loaded(records: RecordStore, names: tuple[str, ...]) -> bool:
-    try:
-        with trio.move_on_after(RECORDS_TIMEOUT) as scope:
-            await records.load(names)
-    except StorageUnavailable:
-        return False
-    return not scope.cancelled_caught

@@ -10,13 +10,13 @@ session ends this session, not the one in whose turn it happened (T09).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 import structlog
 import trio
 
 from trio_router.auth.chain import where
-from trio_router.errors import RecordsNeeded, Refused, RemoteProtocolError, StorageUnavailable
+from trio_router.errors import RecordsNeeded, Refused, RemoteProtocolError
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
@@ -29,13 +29,11 @@ from trio_router.routing.core import Core
 from trio_router.routing.peer import Delivery, Peer
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
+from trio_router.session.loading import loaded
 from trio_router.session.renewal import Renewal
 from trio_router.session.together import tell_together
 from trio_router.session.wire import Wire
 from trio_router.storage.records import RecordStore
-
-RECORDS_TIMEOUT: Final = 5.0
-"""Seconds that one load of the records a rule needs may take; then the request fails."""
 
 
 def _nothing(_: Any) -> str:
@@ -172,7 +170,7 @@ class Connection:
     async def _perform_with_records(self, message: messages.Message, needed: RecordsNeeded) -> None:
         """Load and try again, a bounded number of times. What this client sends meanwhile waits behind ``message``."""
         for _ in range(MAX_ROUNDS - 1):
-            if self._records is None or not await self._loaded(self._records, needed.names):
+            if not await loaded(self._records, needed.names):
                 break
             await self._go_on()
             again = self._perform(message)
@@ -180,14 +178,6 @@ class Connection:
                 return
             needed = again
         self._refuse(message, needed.given_up())
-
-    async def _loaded(self, records: RecordStore, names: Sequence[str]) -> bool:
-        try:
-            with trio.move_on_after(RECORDS_TIMEOUT) as scope:
-                await records.load(names)
-        except StorageUnavailable:
-            return False
-        return not scope.cancelled_caught
 
     def _refuse(self, message: messages.Message, refused: Refused) -> None:
         verb, _, name = self._VERBS[type(message)]

@@ -39,7 +39,6 @@ class Admitted:
 
     identity: Identity
     welcome: messages.Welcome
-    token_id: str | None = None
 
 
 class Quarantine:
@@ -98,10 +97,11 @@ class Quarantine:
         while True:
             login = await self._next_login()
             self._login_id = login.id
-            strategy, answer = await self._check(login)
+            request = self._request(login)
+            strategy, answer = await self._check(request)
             if isinstance(answer, Accepted):
                 self._machine.accepted()
-                return self._admitted(login, strategy, answer)
+                return self._admitted(login.id, answer.identity(request, strategy), answer)
             self._machine.denied()
             if isinstance(answer, Denied):
                 denied += 1
@@ -115,29 +115,15 @@ class Quarantine:
             if unavailable >= UNAVAILABLE:
                 raise SessionEnd(codes.OVERLOADED)
 
-    def _admitted(self, login: messages.Login, strategy: str, answer: Accepted) -> Admitted:
-        identity = Identity(
-            app=self._app,
-            session_id=self._session_id,
-            user=answer.user,
-            strategy=strategy,
-            remote_address=self._link.upgrade.remote_address,
-            expires_at=answer.expires_at,
-            key=answer.key,
-            grants=answer.grants,
-            is_server=answer.is_server,
-            token_id=answer.token_id,
-            issued_at=answer.issued_at,
-            scope=answer.scope,
-        )
+    def _admitted(self, login_id: str, identity: Identity, answer: Accepted) -> Admitted:
         welcome = messages.Welcome(
-            id=login.id,
+            id=login_id,
             session=self._session_id,
             user=answer.user.id,
             client_data=answer.client_data,
             expires=answer.expires_at,
         )
-        return Admitted(identity, welcome, answer.token_id)
+        return Admitted(identity, welcome)
 
     # ---- reading ----------------------------------------------------------------------------------------------
 
@@ -167,9 +153,9 @@ class Quarantine:
 
     # ---- one login --------------------------------------------------------------------------------------------
 
-    async def _check(self, login: messages.Login) -> tuple[str, Accepted | Denied | Unavailable]:
+    def _request(self, login: messages.Login) -> LoginRequest:
         upgrade = self._link.upgrade
-        request = LoginRequest(
+        return LoginRequest(
             app=self._app,
             session_id=self._session_id,
             remote_address=upgrade.remote_address,
@@ -179,6 +165,8 @@ class Quarantine:
             query=upgrade.query,
             secure=upgrade.secure,
         )
+
+    async def _check(self, request: LoginRequest) -> tuple[str, Accepted | Denied | Unavailable]:
         ended: list[Exception] = []
         outcome = None
         async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ from tests.unit.session.test_records import SlowRecords, rules
 from trio_router.protocols import codes
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import EventAction, PresenceAction, RpcAction, Topic
-from trio_router.session.connection import RECORDS_TIMEOUT
+from trio_router.session.loading import RECORDS_TIMEOUT
 from trio_router.storage.records import MemoryRecords
 
 pytestmark = pytest.mark.parametrize("way", WAYS)

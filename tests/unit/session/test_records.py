@@ -14,7 +14,7 @@ from trio_router.clock import ManualClock
 from trio_router.errors import StorageUnavailable
 from trio_router.permissions.loader import load_rules
 from trio_router.permissions.ruleset import CompiledRules
-from trio_router.session.connection import RECORDS_TIMEOUT
+from trio_router.session.loading import RECORDS_TIMEOUT
 from trio_router.storage.records import MemoryRecords
 
 Make = Callable[..., World]

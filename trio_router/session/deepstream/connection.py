@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import structlog
 import trio
 
-from trio_router.errors import RemoteProtocolError, StorageUnavailable
+from trio_router.errors import RemoteProtocolError
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics, Tally
@@ -26,7 +26,6 @@ from trio_router.protocols.deepstream.words import ConnectionAction, ParserActio
 from trio_router.protocols.messages import Participant, Publisher
 from trio_router.routing.core import Core
 from trio_router.routing.peer import Delivery, Peer
-from trio_router.session.connection import RECORDS_TIMEOUT
 from trio_router.session.deepstream.calls import Calls
 from trio_router.session.deepstream.events import Events
 from trio_router.session.deepstream.options import DeepstreamOptions
@@ -38,6 +37,7 @@ from trio_router.session.deepstream.voice import Voice, Work
 from trio_router.session.deepstream.wire import Wire, WrongFrame
 from trio_router.session.ending import Ending, SessionEnd
 from trio_router.session.link import Link
+from trio_router.session.loading import loaded
 from trio_router.session.together import tell_together
 from trio_router.storage.records import RecordStore
 
@@ -153,10 +153,10 @@ class Connection:
     async def _with_records(self, work: Work, needed: Sequence[str]) -> None:
         """Load what ``work`` needs, and go on with it. What this client sends meanwhile waits behind."""
         while True:
-            loaded = self._records is not None and await _loaded(self._records, needed)
+            there = await loaded(self._records, needed)
             await self._go_on()
             try:
-                needed = work.send(loaded)
+                needed = work.send(there)
             except StopIteration:
                 return
 
@@ -260,15 +260,6 @@ class Connection:
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         self._ending.end(code, retry_after=retry_after)
-
-
-async def _loaded(records: RecordStore, names: Sequence[str]) -> bool:
-    try:
-        with trio.move_on_after(RECORDS_TIMEOUT) as scope:
-            await records.load(names)
-    except StorageUnavailable:
-        return False
-    return not scope.cancelled_caught
 
 
 ACTIONS: Final[dict[tuple[int, int], tuple[str, Callable[[Any, Packet], Work | None]]]] = {
