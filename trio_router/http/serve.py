@@ -27,6 +27,7 @@ from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trio_router import log
+from trio_router.auth.chain import where
 from trio_router.http.answers import failure
 from trio_router.limits import Limits
 
@@ -83,8 +84,8 @@ class HttpServer:
         )
         try:
             await connection.run()
-        except Exception:  # noqa: BLE001 - the edge of a connection: a peer's bytes must not reach the listener (T09)
-            _log.error("http_connection_failed", remote=client[0] if client else "", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - the edge of a connection: a peer's bytes must not reach the listener (T09)
+            _log.error("http_connection_failed", remote=client[0] if client else "", **where(error))
         finally:
             await trio.aclose_forcefully(stream)
 
@@ -223,8 +224,8 @@ class _Bounded:
         with trio.move_on_after(self._timeout) as scope_of_time:
             try:
                 await self._handle(scope, receive, tracked)
-            except Exception:  # noqa: BLE001 - the edge of a request: the client learns that it failed and no more
-                _log.error("http_request_failed", method=scope["method"], path=scope["path"], exc_info=True)
+            except Exception as error:  # noqa: BLE001 - the edge of a request: the client learns that it failed and no more
+                _log.error("http_request_failed", method=scope["method"], path=scope["path"], **where(error))
                 if not answered:
                     await _answer(failure(500, "internal_error"), scope, receive, tracked)
         if scope_of_time.cancelled_caught and not answered:

@@ -131,6 +131,7 @@ async def test_a_websocket_upgrade_that_comes_this_far_is_refused() -> None:
 
 
 @pytest.mark.threat("T09")
+@pytest.mark.threat("T62")
 async def test_an_exception_in_the_application_says_nothing_to_the_client() -> None:
     with structlog.testing.capture_logs() as logs:
         data = await exchange(APP, request("GET", "/broken"), SMALL)
@@ -138,6 +139,9 @@ async def test_an_exception_in_the_application_says_nothing_to_the_client() -> N
     assert parse(data).json["error"]["code"] == "internal_error"
     assert b"canary" not in data
     assert [entry["event"] for entry in logs] == ["http_request_failed"]
+    assert "canary" not in repr(logs)
+    assert not any("exc_info" in entry for entry in logs)  # whose text may quote what a client sent (T62)
+    assert any("in broken" in place for place in logs[0]["traceback"])
 
 
 @pytest.mark.parametrize(
