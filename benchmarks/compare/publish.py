@@ -61,6 +61,7 @@ def readme(text: str, results: dict[str, Any]) -> str:
     told = []
     for words, name, case, others in CLAIMS:
         servers = results["scenarios"][name]["cases"][case]
+        others = tuple(other for other in others if other in servers)
         key = "per_cpu" if table.disturbed([servers["router"], *(servers[other] for other in others)]) else "figure"
         ratios = [(servers["router"][key] / servers[other][key], other) for other in others]
         by = ", by the server's CPU time" if key == "per_cpu" else ""
