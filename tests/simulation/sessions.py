@@ -107,7 +107,7 @@ class Simulation:
     def arrive(self) -> None:
         if len(self.clients) >= 7:
             return
-        line = ByteLine(self.rng) if self.rng.random() < 0.3 else Line(self.rng)
+        line = ByteLine(self.rng) if self.rng.random() < 0.2 else Line(self.rng)
         user = self.rng.choice((*USERS, "nobody") if self.rng.random() < 0.1 else USERS)
         client = Client(len(self.everybody), user, line)
         self.clients.append(client)

@@ -10,6 +10,7 @@ The rule that keeps it honest: no text of the client's request reaches the hands
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -285,7 +286,10 @@ async def serve_websocket(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(outbox.run)
-            with trio.move_on_at(deadline):
+            with (
+                trio.move_on_at(deadline),
+                contextlib.suppress(ConnectionClosed),
+            ):  # it may be gone before it is answered
                 connection = await answer_websocket(
                     nursery,
                     guarded,
