@@ -193,7 +193,7 @@ class AppSpace:
                 session.identity.user.id == user_id and session.identity.strategy.partition("-")[0] == "users"
             )
         ):
-            session.peer.close(codes.REVOKED)
+            self.core.end(session, codes.REVOKED)
 
     def _key_changed(self, key_id: str, key: KeyRecord | None) -> None:
         """A key was disabled or removed: the sessions it opened are over. Or its grants changed: theirs change with it."""

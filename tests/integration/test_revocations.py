@@ -14,11 +14,12 @@ import httpx
 import pytest
 import trio
 
-from tests.integration.conftest import Site, write_files
+from tests.integration.conftest import USERS_CONFIG, Site, Start, write_files
 from tests.postgres import Postgres, PostgresMissing, cluster
 from trio_router.app import Router
 from trio_router.client import ConnectionEnded, ConnectionLost, KeyAuth, LoginDenied, RequestRefused, connect
 from trio_router.config.load import load
+from trio_router.config.schema import APP
 from trio_router.tokens.trust import issue_trust_token
 
 ADMIN = "an-administration-token-for-tests"
@@ -188,3 +189,13 @@ async def test_a_trust_token_over_rest_tells_its_id(tmp_path: Path) -> None:
             config.write_text(config.read_text() + "trust: {max_lifetime: 4000, leeway: 1}\n")
             assert (await site.admin("POST", "/admin/reload")).json()["changed"] == ["trust"]
             assert (await client.post(f"{http}v1/keys/trust-tokens", json={**body, "ttl": 4000})).status_code == 200
+
+
+@pytest.mark.threat("T33")
+async def test_a_user_who_is_locked_out_has_no_session_any_more_when_that_returns(start: Start) -> None:
+    """Not even one that is about to close: events of the same moment do not reach it, and calls are not given to it."""
+    async with start(USERS_CONFIG) as site, connect(site.address.url, site.login("egon")):
+        space = site.router._spaces[APP]
+        assert len(space.core.sessions) == 1
+        space._lock_out("egon")
+        assert len(space.core.sessions) == 0
