@@ -373,9 +373,7 @@ class Client:
         """A message that answers no request; called by the reader, which must not wait."""
         if isinstance(reply, messages.Event):
             has_data = not reply.data.is_absent
-            event = Event(
-                reply.channel, value_of(reply.data), reply.publisher, has_data, reply.source, reply.seq
-            )
+            event = Event(reply.channel, value_of(reply.data), reply.publisher, has_data, reply.source, reply.seq)
             self._put("subscribe", reply.subscription or reply.channel, event)
         elif isinstance(reply, messages.Invoke):
             offer = self._offers.get(reply.procedure)
