@@ -1,6 +1,7 @@
 """The client as a program sees it: publish, subscribe, call, provide, presence.
 
-This is the surface and nothing more: rights that last are kept by ``standing``, the connection by ``supervisor``. Every
+This is the surface and nothing more: rights that last are kept by ``standing``, the connection by ``supervisor``, and what the router
+says by itself is handed on by ``inbox``. Every
 wait here can be cancelled, and a cancelled call is cancelled at the router too. Times are seconds.
 """
 
@@ -17,21 +18,20 @@ from trio_router.client.errors import (
     ClientError,
     ConnectionLost,
     RequestRefused,
-    refused,
-    right_revoked,
 )
 from trio_router.client.feeds import BUFFER, Feed
+from trio_router.client.inbox import Inbox, ParticipantFeed
 from trio_router.client.listening import ChannelHandler, Listening, every_channel
 from trio_router.client.nursery import own_nursery
-from trio_router.client.offers import Handler, Offer, logger, reject
+from trio_router.client.offers import Handler, Offer
 from trio_router.client.session import Session, Single
 from trio_router.client.standing import EVERYBODY
 from trio_router.client.supervisor import Supervisor
 from trio_router.client.trust import token_for
-from trio_router.client.values import Change, Event, ParticipantEvent, Presence, outgoing, value_of
+from trio_router.client.values import Change, Event, Presence, outgoing, value_of
 from trio_router.payload import ABSENT
 from trio_router.protocols import messages
-from trio_router.protocols.codes import ALREADY_LISTENING, ALREADY_PROVIDED, NOT_ASKED, TOKEN_EXPIRED
+from trio_router.protocols.codes import ALREADY_LISTENING, ALREADY_PROVIDED
 from trio_router.protocols.native.shapes import MAX_SEQ
 
 
@@ -55,10 +55,6 @@ class _Parts:
     def failed(self, error: ClientError) -> None:
         self.is_over = True
         self.feed.finish(error)
-
-
-class ParticipantFeed(Feed[ParticipantEvent]):
-    """A feed that gets who comes and leaves, and no events."""
 
 
 class Link:
@@ -88,12 +84,11 @@ class Client:
         on_error: Callable[[RequestRefused], None] | None = None,
         on_expiring: Callable[[], None] | None = None,
     ) -> None:
-        self._on_expiring = on_expiring
         self._supervisor = supervisor
         self._rights = supervisor.rights
-        self._on_error = on_error
         self._offers: dict[str, Offer] = {}
         self._listenings: dict[str, Listening] = {}
+        self._inbox = Inbox(supervisor, self._offers, self._listenings, on_error, on_expiring)
         self._welcome = supervisor.current().welcome
 
     # ---- who we are -----------------------------------------------------------------------------------------
@@ -371,74 +366,14 @@ class Client:
 
     def received(self, session: Session, reply: messages.Reply) -> None:
         """A message that answers no request; called by the reader, which must not wait."""
-        if isinstance(reply, messages.Event):
-            has_data = not reply.data.is_absent
-            event = Event(reply.channel, value_of(reply.data), reply.publisher, has_data, reply.source, reply.seq)
-            self._put("subscribe", reply.subscription or reply.channel, event)
-        elif isinstance(reply, messages.Invoke):
-            offer = self._offers.get(reply.procedure)
-            if offer is not None:
-                offer.start(session, reply)
-            else:  # it crossed our "unprovide"
-                reject(session, reply.call)
-        elif isinstance(reply, messages.Interrupt):
-            any(offer.interrupt(reply.call) for offer in self._offers.values())
-        elif isinstance(reply, messages.ListenFound):
-            self._found(session, reply.pattern, reply.channel)
-        elif isinstance(reply, (messages.ListenRemoved, messages.ListenTimeout)):
-            listening = self._listenings.get(reply.pattern)
-            if listening is not None:
-                listening.removed(reply.channel)
-        elif isinstance(reply, messages.PresenceChange):
-            change = Change(reply.user, reply.change, reply.sessions)
-            self._put("presence_subscribe", reply.user, change)
-            self._put("presence_subscribe", EVERYBODY, change)
-        elif isinstance(reply, messages.ParticipantChange):
-            joined = ParticipantEvent(reply.channel, reply.change, reply.participant)
-            self._put("subscribe", reply.subscription or reply.channel, joined, ParticipantFeed)
-        elif isinstance(reply, messages.Revoked):
-            if reply.code == TOKEN_EXPIRED and self._supervisor.renew(session, reply.verb, reply.name):
-                return
-            self._rights.lose(reply.verb, reply.name, right_revoked(reply))
-        elif isinstance(reply, messages.Expiring):
-            if self._on_expiring is not None:
-                self._on_expiring()
-        elif isinstance(reply, messages.Failed):
-            self._report(refused(reply))
-
-    def _found(self, session: Session, pattern: str, channel: str) -> None:
-        listening = self._listenings.get(pattern)
-        if listening is not None:
-            listening.found(session, channel)
-            return
-        with contextlib.suppress(ConnectionLost):  # it crossed our "unlisten"
-            session.post(messages.ListenReject(pattern, channel))
+        self._inbox.received(session, reply)
 
     def interrupted(self) -> None:
         """A session ended: nobody waits for what is being worked on."""
-        for offer in self._offers.values():
-            offer.interrupt_all()
-        for listening in self._listenings.values():
-            listening.stop()
-
-    def _put(self, verb: Any, name: str, item: Any, kind: type[Feed[Any]] = Feed) -> None:
-        for holder in self._rights.holders(verb, name):
-            if type(holder) is kind:
-                holder.put(item)
+        self._inbox.interrupted()
 
     async def _call_token(self, procedure: str, session: Session) -> str | None:
         return await token_for(self._supervisor.access_token, "call", procedure, session.welcome.session)
-
-    def _report(self, error: RequestRefused) -> None:
-        if error.code == NOT_ASKED:  # our answer crossed what we were told already
-            return
-        if self._on_error is None:
-            logger.warning("the router refused %s %s: %s", error.verb or "a message", error.name, error)
-            return
-        try:
-            self._on_error(error)
-        except Exception:  # noqa: BLE001 - the edge to the program's own code: the reader has to go on
-            logger.exception("on_error failed")
 
 
 def _cancel(session: Session, request_id: str) -> None:
