@@ -281,7 +281,11 @@ class FastLink:
 
         pump.watch(fileno, self._turn)
         self._task = trio.lowlevel.current_task()
-        self._watch_age()
+        try:
+            self._watch_age()
+        except BaseException:  # whoever is awake must never be woken
+            abort(None)
+            raise
         await trio.lowlevel.wait_task_rescheduled(abort)
 
     async def receive(self) -> str | bytes:

@@ -18,11 +18,15 @@ import trio.testing
 from tests.wire.conftest import PING, TEXT, frame
 from trio_router.limits import Limits
 from trio_router.protocols import codes
+from trio_router.protocols.frames import text_frame
 from trio_router.session.link import Link, LinkClosed, Upgrade
 from trio_router.session.timers import TrioTimers
-from trio_router.transport.fastlink import TURN, TURN_TIME
+from trio_router.transport.fastlink import TURN, TURN_TIME, FastLink
+from trio_router.transport.guard import FrameGuard
 from trio_router.transport.handshake import Handshake
+from trio_router.transport.intake import Intake
 from trio_router.transport.lane import Lane
+from trio_router.transport.outbox import Outbox
 from trio_router.transport.pipe import SocketPipe
 
 LIMITS = attrs.evolve(Limits(), login_message_size=100_000, fragment_timeout=0.3)
@@ -30,11 +34,18 @@ Open = Callable[[], AbstractAsyncContextManager[tuple[Link, trio.SocketStream]]]
 
 
 @pytest.fixture(params=[True, False], ids=["pump", "no pump"])
-async def open_link(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Open]:
+async def open_lane(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Lane]:
     timers = TrioTimers(structlog.get_logger())
     lane = Lane(timers, pumped=request.param)
     nursery.start_soon(timers.run)
     nursery.start_soon(lane.run)
+    yield lane
+    nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def open_link(open_lane: Lane) -> Open:
+    lane = open_lane
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[tuple[Link, trio.SocketStream]]:
@@ -55,8 +66,7 @@ async def open_link(request: pytest.FixtureRequest, nursery: trio.Nursery) -> As
             await stream.aclose()
             done.set()
 
-    yield opened
-    nursery.cancel_scope.cancel()
+    return opened
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -279,3 +289,78 @@ async def test_nothing_is_held_of_a_connection_that_ended_in_the_middle_of_a_mes
         await client.aclose()
     assert len(timers) == 0
     nursery.cancel_scope.cancel()
+
+
+FAULTS = [
+    *((FastLink, name) for name in ("_read", "_work", "_step", "_take_detour", "_drain")),
+    *((Intake, name) for name in ("add", "messages", "frame")),
+    (FrameGuard, "feed"),
+    *((Outbox, name) for name in ("flush_now", "block", "_append", "_write_on", "flush")),
+]
+
+
+@pytest.mark.threat("T09")
+@pytest.mark.parametrize("open_lane", [True], indirect=True, ids=["pump"])
+@pytest.mark.parametrize(("owner", "name"), FAULTS, ids=[f"{owner.__name__}.{name}" for owner, name in FAULTS])
+async def test_a_fault_at_any_place_ends_that_connection_alone(
+    open_lane: Lane, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    """The peer sends of everything, and does not read what comes back; a neighbour is answered before and after."""
+    plain, faults = getattr(owner, name), 0
+    armed = False
+
+    def fails(self: object, *args: object, **options: object) -> object:
+        nonlocal faults
+        if armed:
+            faults += 1
+            raise ZeroDivisionError
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(owner, name, fails)
+
+    async def one(size: int) -> tuple[trio.SocketStream, trio.Event]:
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        ended = trio.Event()
+
+        async def serve(link: Link) -> None:
+            await link.serve(lambda message: link.send(text_frame(str(message).encode() * size)))
+
+        async def contained() -> None:
+            handshake = Handshake(Upgrade("192.0.2.1", "/", "", (), ()), "MDEyMzQ1Njc4OWFiY2RlZg==")
+            try:
+                await open_lane.serve(SocketPipe(ours), handshake, limits=LIMITS, handler=serve)
+            except (LinkClosed, ZeroDivisionError, ExceptionGroup):
+                ended.set()
+
+        tasks.start_soon(contained)
+        client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        return client, ended
+
+    async with trio.open_nursery() as tasks:
+        neighbour, _ = await one(1)
+        victim, ended = await one(10_000)
+        await trio.testing.wait_all_tasks_blocked()
+        armed = True
+        everything = [
+            texts("abc"),
+            frame(PING, b""),
+            frame(TEXT, b"a", fin=False),
+            frame(0, b"b"),
+            texts("d" * 50)[:20],
+        ]
+        for piece in everything:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await victim.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked(0.001)
+        await victim.aclose()
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        armed = False
+        with trio.fail_after(10):
+            await ended.wait()
+            await neighbour.send_all(texts("still here"))
+            assert await neighbour.receive_some() == text_frame(b"still here")
+        assert faults or name == "_drain"
+        tasks.cancel_scope.cancel()
+        await neighbour.aclose()
