@@ -77,6 +77,7 @@ def check(folder: Path) -> Findings:
         if any(entry["k"] == "sub" for entry in entries):
             check_reader(name, entries, numbers, closed, findings)
     check_calls(logs, findings)
+    check_logins(logs, list(read(folder / "events.jsonl")), findings)
     for entry in read(folder / "events.jsonl"):
         findings.counts[f"event: {entry['k']}"] += 1
         if entry["k"] == "reload" and entry["status"] != 200:
@@ -202,6 +203,30 @@ def _complete(name: str, channel: str, at: _Standing, leaving: float, numbers: N
                 break
             if one.acknowledged is not None and one.acknowledged < leaving:
                 findings.fault("gap", f"{name}: {channel} {publisher} {number} is missing at the end")
+
+
+def check_logins(logs: dict[str, list[Entry]], events: list[Entry], findings: Findings) -> None:
+    """Nobody is let in while the login service is away, and people are again soon after it has come back."""
+    logins = sorted(e["t"] for entries in logs.values() for e in entries if e["k"] == "login" and "error" not in e)
+    since: float | None = None
+    for event in (event for event in events if event["k"] in {"webhook", "end"}):
+        if event["k"] == "end":
+            break
+        if not event["up"]:
+            since = event["t"]
+            continue
+        if since is not None:
+            wrong = [t for t in logins if since + MARGIN < t < event["t"] - MARGIN]
+            for t in wrong:
+                findings.fault("let in by nobody", f"a login at {t}, the service was away from {since} to {event['t']}")
+        later = next((t for t in logins if t > event["t"]), None)
+        if since is not None and later is not None:
+            waited = later - event["t"]
+            findings.counts["outages of the login service"] += 1
+            findings.counts["slowest login after one, in ms"] = max(
+                findings.counts["slowest login after one, in ms"], round(waited * 1000)
+            )
+        since = None
 
 
 def check_calls(logs: dict[str, list[Entry]], findings: Findings) -> None:

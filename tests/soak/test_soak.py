@@ -153,6 +153,14 @@ def test_a_call_has_one_outcome(
     assert logs.faults() == faults
 
 
+def test_a_login_while_the_login_service_is_away_is_seen(logs: Logs) -> None:
+    logs.write("events", (10.0, "webhook", {"up": False}), (20.0, "webhook", {"up": True}))
+    logs.write("ann", (5.0, "login", {}), (15.0, "login", {"error": "login_unavailable"}), (21.0, "login", {}))
+    assert logs.faults() == []
+    logs.write("ben", (15.0, "login", {}))
+    assert logs.faults() == ["let in by nobody"]
+
+
 def test_a_line_that_was_not_finished_is_none(logs: Logs) -> None:
     path = logs.folder / "logs" / "ann.jsonl"
     path.write_text('{"t": 1, "k": "pub", "c": "room/1", "n": 1}\n{"t": 2, "k": "pu')
