@@ -37,6 +37,9 @@ RECEIVE: Final = 64 * 1024
 TURN: Final = 128
 """Messages of one connection before all others get their turn."""
 
+DETOUR_TIMEOUT: Final = 5.0
+"""Seconds for trio-websocket to begin, which it does at once unless something of ours is at fault."""
+
 TURN_TIME: Final = 0.05
 """Seconds after which they get it whatever the number: a message may ask for a thousand decisions. Plain ones take a tenth of it."""
 
@@ -343,11 +346,12 @@ class FastLink:
         assert frame is not None  # noqa: S101 - whoever calls has looked
         detour = self._detour
         if detour is None:
-            with trio.CancelScope(shield=True):  # it waits for nobody
+            # It waits for nobody but trio-websocket; if that has failed, the connection ends by the assertion.
+            with trio.move_on_after(DETOUR_TIMEOUT, shield=True):
                 detour = self._detour = await Detour.open(
                     self._nursery, self.outbox, self._handshake, self._max_message
                 )
-        assert detour is not None  # noqa: S101 - a shielded scope swallows nothing
+        assert detour is not None  # noqa: S101 - or it failed: the fault of one connection (T09)
         if not self._fed:  # a cancelled call is taken up where it was
             self._fed = True
             detour.feed(frame)

@@ -21,6 +21,7 @@ from trio_router.protocols import codes
 from trio_router.protocols.frames import text_frame
 from trio_router.session.link import Link, LinkClosed, Upgrade
 from trio_router.session.timers import TrioTimers
+from trio_router.transport.detour import Detour
 from trio_router.transport.fastlink import TURN, TURN_TIME, FastLink
 from trio_router.transport.guard import FrameGuard
 from trio_router.transport.handshake import Handshake
@@ -294,6 +295,7 @@ async def test_nothing_is_held_of_a_connection_that_ended_in_the_middle_of_a_mes
 FAULTS = [
     *((FastLink, name) for name in ("_read", "_work", "_step", "_take_detour", "_drain")),
     *((Intake, name) for name in ("add", "messages", "frame")),
+    *((Detour, name) for name in ("feed", "receive_some", "worked_off", "send_all")),
     (FrameGuard, "feed"),
     *((Outbox, name) for name in ("flush_now", "block", "_append", "_write_on", "flush")),
 ]
