@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 import trio
 
-from trio_router.auth.chain import Chain
+from trio_router.auth.chain import Chain, Outcome
 from trio_router.auth.strategy import Accepted, Denied, LoginRequest, Unavailable
 from trio_router.errors import RemoteProtocolError
 from trio_router.identity import Identity
@@ -25,7 +25,8 @@ from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes, messages
 from trio_router.protocols.native.machine import ServerMachine
 from trio_router.session.ending import SessionEnd
-from trio_router.session.link import Link, LinkClosed
+from trio_router.session.judging import judged, login_request
+from trio_router.session.link import Link
 from trio_router.session.turns import Turns
 from trio_router.session.wire import Wire
 
@@ -154,41 +155,22 @@ class Quarantine:
     # ---- one login --------------------------------------------------------------------------------------------
 
     def _request(self, login: messages.Login) -> LoginRequest:
-        upgrade = self._link.upgrade
-        return LoginRequest(
-            app=self._app,
-            session_id=self._session_id,
-            remote_address=upgrade.remote_address,
-            auth=login.auth,
-            headers=upgrade.headers,
-            subprotocols=upgrade.subprotocols,
-            query=upgrade.query,
-            secure=upgrade.secure,
-        )
+        return login_request(self._link.upgrade, app=self._app, session_id=self._session_id, auth=login.auth)
 
     async def _check(self, request: LoginRequest) -> tuple[str, Accepted | Denied | Unavailable]:
-        ended: list[Exception] = []
-        outcome = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, ended, nursery.cancel_scope)
+        async def judge() -> Outcome:
             await self._turns.take()
-            outcome = await self._chain.login(request, self._ask)
-            nursery.cancel_scope.cancel()
-        if ended or outcome is None:
-            raise ended[0]
+            return await self._chain.login(request, self._ask)
+
+        outcome = await judged(judge, self._listen)
         return outcome.strategy, outcome.answer
 
-    async def _listen(self, ended: list[Exception], scope: trio.CancelScope) -> None:
-        """While a login is checked: take the answers to challenges, notice that the client has left."""
-        try:
-            while True:
-                message = await self._receive()
-                if isinstance(message, messages.Answer) and self._replied is not None:
-                    self._reply = message.data
-                    self._replied.set()
-        except (LinkClosed, SessionEnd) as reason:
-            ended.append(reason)
-            scope.cancel()  # nobody is there to be logged in
+    async def _listen(self) -> None:
+        """While a login is checked: take the answers to challenges."""
+        message = await self._receive()
+        if isinstance(message, messages.Answer) and self._replied is not None:
+            self._reply = message.data
+            self._replied.set()
 
     async def _ask(self, text: str) -> str:
         self._machine.challenged()

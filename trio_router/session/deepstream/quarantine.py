@@ -29,7 +29,8 @@ from trio_router.protocols.deepstream.words import AuthAction, ConnectionAction,
 from trio_router.session.deepstream.options import DeepstreamOptions
 from trio_router.session.deepstream.wire import Wire, WrongFrame, object_of
 from trio_router.session.ending import SessionEnd
-from trio_router.session.link import Link, LinkClosed
+from trio_router.session.judging import judged, login_request
+from trio_router.session.link import Link
 from trio_router.session.quarantine import UNAVAILABLE
 from trio_router.session.turns import Turns
 
@@ -146,29 +147,14 @@ class Quarantine:
             auth = object_of(login, self._limits.json_depth)
         except RemoteProtocolError:
             raise self._no_login() from None
-        upgrade = self._link.upgrade
-        return LoginRequest(
-            app=self._app,
-            session_id=self._session_id,
-            remote_address=upgrade.remote_address,
-            auth=auth,
-            headers=upgrade.headers,
-            subprotocols=upgrade.subprotocols,
-            query=upgrade.query,
-            secure=upgrade.secure,
-        )
+        return login_request(self._link.upgrade, app=self._app, session_id=self._session_id, auth=auth)
 
     async def _check(self, request: LoginRequest) -> tuple[str, Accepted | Denied | Unavailable]:
-        ended: list[Exception] = []
-        answer: tuple[str, Accepted | Denied | Unavailable] | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, ended, nursery.cancel_scope)
+        async def judge() -> tuple[str, Accepted | Denied | Unavailable]:
             await self._turns.take()
-            answer = await self._login(request)
-            nursery.cancel_scope.cancel()
-        if ended or answer is None:
-            raise ended[0]
-        return answer
+            return await self._login(request)
+
+        return await judged(judge, self._receive)
 
     async def _login(self, request: LoginRequest) -> tuple[str, Accepted | Denied | Unavailable]:
         try:
@@ -176,15 +162,6 @@ class Quarantine:
         except _Asked:
             return "", Denied("asks_back")
         return outcome.strategy, outcome.answer
-
-    async def _listen(self, ended: list[Exception], scope: trio.CancelScope) -> None:
-        """While a login is judged: take what comes, notice that the client has left."""
-        try:
-            while True:
-                await self._receive()
-        except (LinkClosed, SessionEnd) as reason:
-            ended.append(reason)
-            scope.cancel()  # nobody is there to be logged in
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
