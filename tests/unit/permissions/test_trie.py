@@ -79,15 +79,16 @@ class Counting(Overlap):
     ("form", "wildcard", "overlapping"),
     [
         ("$x/room{}/*", "a/room77/*", 1),
-        ("$x/room{}/*", "a/room777*", 11),  # itself and room7770 to room7779
+        ("$x/room{}/*", "a/room77*", 11),
         ("room{}/$x", "room77/*", 1),
-        ("room{}", "room12*5", 11),
+        ("room{}", "room12*", 11),  # itself and room120 to room129
+        ("room{}", "room12*5", 1),
         ("a/room{}-$x", "a/room77-*", 1),
         ("*/room{}", "a*/room77", 1),
     ],
 )
 def test_a_wildcard_with_a_literal_start_asks_few_of_many_patterns(form: str, wildcard: str, overlapping: int) -> None:
-    size = 10_000
+    size = 1_000
     patterns = [Pattern.parse(form.format(number), variables=True) for number in range(size)]
     overlap = Counting(Pattern.parse(wildcard))
     expected = [rank for rank, each in enumerate(patterns) if Overlap(Pattern.parse(wildcard))(each)]
@@ -98,7 +99,7 @@ def test_a_wildcard_with_a_literal_start_asks_few_of_many_patterns(form: str, wi
 
 
 def test_the_first_of_many_overlapping_patterns_costs_no_more_than_itself() -> None:
-    patterns = [Pattern.parse(f"$x/room{number}/*", variables=True) for number in range(10_000)]
+    patterns = [Pattern.parse(f"$x/room{number}/*", variables=True) for number in range(1_000)]
     overlap = Counting(Pattern.parse("*"))
     assert next(PatternTrie(patterns).overlapping(overlap)) == 0
     assert overlap.asked < 10
