@@ -100,10 +100,8 @@ def compile_expression(tree: Node, *, variables: tuple[str, ...], action: str | 
         args=ast.arguments(
             posonlyargs=[ast.arg(arg=name) for name in _PARAMETERS],
             args=[],
-            vararg=None,
             kwonlyargs=[],
             kw_defaults=[],
-            kwarg=None,
             defaults=[],
         ),
         body=[ast.Return(value=builder.expression(tree))],
@@ -134,8 +132,6 @@ def type_of(node: Node) -> str:
             return "string" if "string" in types else "number" if types == {"number"} else ""
         case MethodCall():
             return "" if may_skip(node) else _result_of(node.method)
-        case Group():
-            return type_of(node.operand)
         case Junction():
             return _common(*node.operands)
         case Conditional():

@@ -349,18 +349,16 @@ def _expand(node: _Node, states: int, overlap: Overlap) -> list[tuple[int, _Work
         text, slash, _ = certain.partition("/")
         if slash:
             child = node.closed.by_text.get(text)
-            reached = overlap.literal(states, text + slash) if child is not None else 0
-            if child is not None and reached:
-                found.append((child.best, (child, reached)))
+            if child is not None:
+                found.append((child.best, (child, overlap.literal(states, text + slash))))
         else:
             found += _Rest(node.closed, states, certain, overlap, "/").take()
     if node.open is not None:
         for length in node.open.lengths:
             text = certain[:length]
             child = node.open.by_text.get(text) if length < len(certain) else None
-            reached = overlap.literal(states, text) if child is not None else 0
-            if child is not None and reached:
-                found.append((child.best, (child, reached)))
+            if child is not None:
+                found.append((child.best, (child, overlap.literal(states, text))))
         found += _Rest(node.open, states, certain, overlap).take()
     if node.last is not None:
         found += _Rest(node.last, states, certain, overlap).take()

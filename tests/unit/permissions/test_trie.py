@@ -51,6 +51,7 @@ def test_the_first_pattern_that_matches_is_found(patterns: list[Pattern], few: i
 @given(many, wildcards, st.sampled_from([0, 64]))
 @example([pattern("ab/$"), pattern("a"), pattern("a*")], "a*", 0)
 @example([pattern("a$"), pattern("aba*"), pattern("ab$")], "ab*", 0)
+@example([pattern("ab"), pattern("a")], "a", 0)
 def test_every_pattern_that_overlaps_is_found_in_order(patterns: list[Pattern], wildcard: str, few: int) -> None:
     overlap = Overlap(Pattern.parse(wildcard))
     with pytest.MonkeyPatch.context() as patch:
@@ -89,7 +90,7 @@ class Counting(Overlap):
 )
 def test_a_wildcard_with_a_literal_start_asks_few_of_many_patterns(form: str, wildcard: str, overlapping: int) -> None:
     size = 1_000
-    patterns = [Pattern.parse(form.format(number), variables=True) for number in range(size)]
+    patterns = [Pattern.parse(form.format(number), variables=True) for number in reversed(range(size))]
     overlap = Counting(Pattern.parse(wildcard))
     expected = [rank for rank, each in enumerate(patterns) if Overlap(Pattern.parse(wildcard))(each)]
     found = list(PatternTrie(patterns).overlapping(overlap))
