@@ -16,7 +16,7 @@ import attrs
 from trio_router.identity import Identity, User
 from trio_router.names import InvalidName
 from trio_router.permissions.compare import source_of
-from trio_router.permissions.decision import Action, Reason
+from trio_router.permissions.decision import BEFORE_RULES, Action
 from trio_router.permissions.reverse import Known, Reverse
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
@@ -25,7 +25,7 @@ from trio_router.permissions.syntax import Name, Reference, SessionField, UserFi
 MAX_DIFFERENCES: Final = 100_000
 
 _ACTIONS: Final = {f"{action.section}.{action.verb}": action for action in Action}
-_OF_THE_NAME: Final = frozenset({Reason.INVALID_NAME.value, Reason.RESERVED.value})
+_NOT_OF_THE_RULES: Final = frozenset(reason.value for reason in BEFORE_RULES)
 
 
 @attrs.frozen
@@ -68,8 +68,12 @@ class Replay:
             self.unreadable += 1
             return
         action, who, name, was, number = read
+        try:
+            verdict, why = self._again(entry, action, who, name, was=was)
+        except InvalidName:  # what the configuration hides is no name
+            self.unreadable += 1
+            return
         self.decisions += 1
-        verdict, why = self._again(entry, action, who, name, was=was)
         if verdict == "same":
             self.same += 1
             return
@@ -83,7 +87,7 @@ class Replay:
     def _again(
         self, entry: Mapping[str, Any], action: Action, who: Identity, name: str, *, was: bool
     ) -> tuple[Literal["same", "changes", "unknown"], str]:
-        if entry.get("reason") in _OF_THE_NAME:
+        if str(entry.get("reason")) in _NOT_OF_THE_RULES:
             return "same", ""
         by_old = entry.get("rules", self._old.version) == self._old.version
         if "*" in name:
@@ -119,7 +123,7 @@ def _read(entry: Any) -> tuple[Action, Identity, str, bool, str] | None:
         made = User(user)
     except InvalidName:  # what the configuration hides is no id
         return None
-    return action, Identity(str(entry.get("app", "")), "", made), name, allowed, str(entry.get("id", ""))
+    return action, Identity("", "", made), name, allowed, str(entry.get("id", ""))
 
 
 def _says(found: tuple[Rule, Mapping[str, str]] | None) -> tuple[str, tuple[tuple[str, str], ...]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,11 @@ from tests.unit.permissions.test_ruleset import NAMES, pattern_texts
 from trio_router.errors import RuleError
 from trio_router.identity import User
 from trio_router.payload import ABSENT, Payload
+from trio_router.permissions import replay as replay_module
 from trio_router.permissions.compare import compare, source_of
-from trio_router.permissions.decision import Action
-from trio_router.permissions.replay import Replay
+from trio_router.permissions.decision import BEFORE_RULES, Action
+from trio_router.permissions.redaction import REDACTED
+from trio_router.permissions.replay import Difference, Replay
 from trio_router.permissions.ruleset import CompiledRules
 
 PUBLISH = Action.EVENT_PUBLISH
@@ -93,3 +96,150 @@ def test_a_recorded_decision_stays_or_changes_as_said(
                         assert was is becomes
                     if replay.changed:
                         assert was is not becomes
+
+
+def replayed(old: str, new: str, **entry: Any) -> tuple[str, str]:
+    """What becomes of one recorded decision, and why; ("unreadable", "") if the entry is none."""
+    replay = Replay(rules(old), rules(new))
+    replay.take({"user": "a", "action": "event.publish", "name": "x", "allowed": True, **entry})
+    counted = {
+        "same": replay.same, "changes": replay.changed, "unknown": replay.unknown, "unreadable": replay.unreadable,
+    }  # fmt: skip
+    (verdict,) = [verdict for verdict, count in counted.items() if count]
+    assert counted[verdict] == 1
+    assert replay.decisions == (verdict != "unreadable")
+    assert [each.verdict for each in replay.differences] == [verdict] * (verdict in ("changes", "unknown"))
+    return verdict, replay.differences[0].why if replay.differences else ""
+
+
+ALL = "event: {'*': {publish: true, subscribe: true}}"
+LENGTH = "event: {'*': {publish: data.length > 2}}"
+
+
+@pytest.mark.parametrize("reason", sorted(reason.value for reason in BEFORE_RULES))
+def test_what_was_refused_before_the_rules_were_asked_stays_refused(reason: str) -> None:
+    entry = {"allowed": False, "rules": "another", "name": "a//b" if reason == "invalid_name" else "x"}
+    assert replayed(ALL, ALL, reason=reason, **entry) == ("same", "")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"user": None},
+        {"user": 7},
+        {"user": REDACTED},
+        {"user": ""},
+        {"name": None},
+        {"name": REDACTED},
+        {"allowed": None},
+        {"allowed": 1},
+        {"action": None},
+        {"action": "event.fly"},
+    ],
+)
+def test_what_is_no_decision_or_hides_what_it_was_about_is_counted_as_that(entry: dict[str, Any]) -> None:
+    assert replayed(ALL, ALL, **entry) == ("unreadable", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "entry", "verdict", "why"),
+    [
+        # The same rule in both files, and decided by the old one.
+        (LENGTH, LENGTH, {}, "same", ""),
+        (LENGTH, LENGTH + "\nrpc: {'*': {request: true}}", {}, "same", ""),
+        (LENGTH, LENGTH, {"rules": "another"}, "unknown", "rules.yml:1 depends on data.length > 2"),
+        (LENGTH, LENGTH.replace("*", "x"), {}, "same", ""),
+        (LENGTH, LENGTH, {"reason": ["torn"]}, "same", ""),
+        # The variables stand for something else.
+        ("event: {$a/$b: {publish: user.id === $a}}", "event: {$b/$a: {publish: user.id === $a}}",
+         {"name": "a/x"}, "changes", "rules.yml:1"),
+        # Another rule, or none.
+        (ALL, "event: {x: {publish: false}}", {}, "changes", "rules.yml:1"),
+        (ALL, "event: {x: {publish: false}}", {"allowed": False, "rules": "another"}, "same", ""),
+        (ALL, "event: {y: {publish: true}}", {}, "changes", "no rule applies"),
+        ("event: {y: {publish: true}}", "event: {z: {publish: true}}", {"allowed": False}, "same", ""),
+        (ALL, "event: {'*': {publish: user.id === 'a'}}", {}, "same", ""),
+        (ALL, "event: {'*': {publish: user.id === 'b'}}", {}, "changes", "rules.yml:1"),
+        # What the log does not hold.
+        (ALL, "event: {'*': {publish: user.data.x}}", {}, "unknown", "rules.yml:1 depends on user.data.x"),
+        (ALL, "event: {'*': {publish: user.isAuthenticated}}", {}, "unknown", "rules.yml:1 depends on user.isAuthenticated"),
+        (ALL, "event: {'*': {publish: session.id === ''}}", {}, "unknown", "rules.yml:1 depends on session.id === ''"),
+        (ALL, "event: {'*': {publish: session.app === 'shop'}}", {"app": "shop"}, "unknown", "rules.yml:1 depends on session.app === 'shop'"),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_recorded_decision(old: str, new: str, entry: dict[str, Any], verdict: str, why: str) -> None:
+    assert replayed(old, new, **entry) == (verdict, why)
+
+
+MORE = "a wildcard, and the rules read what the log does not hold"
+
+
+@pytest.mark.parametrize(
+    ("rule", "entry", "verdict", "why"),
+    [
+        ("true", {}, "same", ""),
+        ("true", {"allowed": False}, "changes", "a wildcard"),
+        ("false", {}, "changes", "a wildcard"),
+        ("false", {"allowed": False}, "same", ""),
+        ("user.id === 'a'", {}, "same", ""),
+        ("user.id === 'b'", {}, "changes", "a wildcard"),
+        ("action === 'subscribe'", {}, "same", ""),
+        ("now > 5", {}, "unknown", MORE),
+        ("data === 5", {"action": "event.publish"}, "unknown", MORE),
+        ("user.isAuthenticated", {}, "unknown", MORE),
+        ("user.data === null", {}, "unknown", MORE),
+        ("!(user.id === 'a' && session.app === 'x')", {}, "unknown", MORE),
+        ("_('x') === null", {}, "unknown", MORE),
+    ],
+)
+def test_what_becomes_of_a_recorded_wildcard(rule: str, entry: dict[str, Any], verdict: str, why: str) -> None:
+    old = "event: {'*': {subscribe: true, publish: true}}"
+    verb = entry.get("action", "event.subscribe").partition(".")[2]
+    new = json.dumps({"event": {"a/*": {verb: json.loads(rule) if rule in ("true", "false") else rule}}})
+    asked = {"action": "event.subscribe", "name": "a/*", "rules": "another", **entry}
+    assert replayed(old, new, **asked) == (verdict, why)
+    # Rules for another action have nothing to do with it.
+    other = "subscribe" if verb == "publish" else "publish"
+    both = json.loads(new)
+    both["event"]["a/*"][other] = "user.isAuthenticated"
+    assert replayed(old, json.dumps(both), **asked) == (verdict, why)
+
+
+def test_a_recorded_wildcard_stays_where_its_rules_are_the_same() -> None:
+    asked = {"action": "event.subscribe", "name": "a/*"}
+    old = "event: {'a/*': {subscribe: user.isAuthenticated}}"
+    assert replayed(old, old + "\nrpc: {x: {provide: true}}", **asked) == ("same", "")
+    assert replayed(old, old, rules="another", **asked) == ("unknown", MORE)
+    assert replayed(old, "event: {'a/$b': {publish: true}, 'a/*': {subscribe: user.isAuthenticated}}", **asked) == (
+        "same",
+        "",
+    )
+    assert replayed(old, "event: {'a/b': {subscribe: true}, 'a/*': {subscribe: user.isAuthenticated}}", **asked) == (
+        "unknown",
+        MORE,
+    )
+
+
+def test_a_difference_names_the_decision() -> None:
+    replay = Replay(rules(ALL), rules("event: {x: {publish: false}}"))
+    replay.take({"id": "d1", "user": "a", "action": "event.publish", "name": "x", "allowed": True})
+    replay.take({"user": "b", "action": "event.publish", "name": "y", "allowed": True})
+    assert replay.differences == [
+        Difference("changes", "d1", "a", PUBLISH, "x", was=True, why="rules.yml:1"),
+        Difference("changes", "", "b", PUBLISH, "y", was=True, why="no rule applies"),
+    ]
+
+
+def test_lines_of_another_kind_are_passed_over_and_what_is_no_line_is_counted() -> None:
+    replay = Replay(rules(ALL), rules(ALL))
+    for entry in ({"kind": "head"}, {"kind": "end", "user": "a"}, "torn", None, ["kind"], {}):
+        replay.take(entry)
+    assert (replay.decisions, replay.unreadable) == (0, 4)
+
+
+def test_only_the_first_differences_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_module, "MAX_DIFFERENCES", 2)
+    replay = Replay(rules(ALL), rules("event: {y: {publish: true}}"))
+    for number in range(3):
+        replay.take({"user": str(number), "action": "event.publish", "name": "x", "allowed": True})
+    assert ([each.user for each in replay.differences], replay.changed) == (["0", "1"], 3)
