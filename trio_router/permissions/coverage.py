@@ -9,21 +9,20 @@ The rule that keeps this honest: a part that was skipped, or that failed, was no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
 
-from trio_router.names import InvalidName
 from trio_router.permissions.compiler import Evaluate
 from trio_router.permissions.decision import Reason
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.sources import RuleSources
-from trio_router.permissions.syntax import UNDEFINED, Conditional, Junction, Node
+from trio_router.permissions.syntax import Conditional, Junction, Node
 from trio_router.permissions.testrun import Bench, Outcome, old_payload
 from trio_router.permissions.trace import trace
 from trio_router.permissions.trees import shown, walk
-from trio_router.permissions.values import truthy
+from trio_router.permissions.values import present, truthy
 
 _EVALUATED: Final = frozenset({Reason.ALLOWED, Reason.RULE_FALSE, Reason.RULE_NOT_TRUE, Reason.RULE_ERROR})
 
@@ -89,13 +88,9 @@ class Coverage:
 
     def _add_parts(self, rule: Rule, tree: Node, outcome: Outcome) -> None:
         case = outcome.case
-        try:
-            found = self._bench.rules.find(case.action, case.name)
-        except InvalidName:
-            return
-        if found is None:
-            return
-        variables: Mapping[str, str] = found[1]
+        found = self._bench.rules.find(case.action, case.name)
+        assert found is not None  # noqa: S101 - for the type checker: it decided
+        variables = found[1]
         self._bench.set_up(case)
 
         def value(node: Node) -> Any:
@@ -140,26 +135,18 @@ def _sides(rule: Rule) -> Iterator[_Side]:
         yield _Side(rule, None, ("never decided",), bool)
         return
     yield _Side(rule, None, ("never allowed", "never denied"), bool)
-    seen: set[int] = set()
     for node in walk(rule.tree):
-        for side in _sides_of(rule, node):
-            if id(side.node) not in seen:
-                seen.add(id(side.node))
-                yield side
+        yield from _sides_of(rule, node)
 
 
 def _sides_of(rule: Rule, node: Node) -> Iterator[_Side]:
     truth = "never true", "never false"
     if isinstance(node, Junction) and node.operator == "??":
         for operand in node.operands[:-1]:
-            yield _Side(rule, operand, ("never there", "always there"), _is_there)
+            yield _Side(rule, operand, ("never there", "always there"), present)
     elif isinstance(node, Junction):
         for operand in node.operands:
             yield _Side(rule, operand, truth, truthy)
     elif isinstance(node, Conditional):
         for part in (node.test, node.yes, node.no):
             yield _Side(rule, part, truth, truthy)
-
-
-def _is_there(value: Any) -> bool:
-    return value is not None and value is not UNDEFINED

@@ -64,15 +64,6 @@ class Step:
         return made
 
 
-@attrs.frozen
-class _Outcome:
-    """``skipped``: a ``?.`` inside this chain found nothing, so that the rest of the chain is not evaluated."""
-
-    failed: bool = False
-    value: Any = UNDEFINED
-    skipped: bool = False
-
-
 def shown_steps(
     rule: Rule,
     who: Identity,

@@ -100,8 +100,10 @@ def load_cases(text: str, source: str) -> CaseFile:
 
 @attrs.frozen
 class _Fixtures:
+    """``users`` holds None for those whose description is a problem."""
+
     now: int = DEFAULT_NOW
-    users: Mapping[str, User] = attrs.field(factory=dict)
+    users: Mapping[str, User | None] = attrs.field(factory=dict)
     records: Mapping[str, Any] = attrs.field(factory=dict)
 
 
@@ -139,7 +141,6 @@ class _Reader:
         field = f"case {number}"
         if not self._keys(node, CASE_KEYS, field):
             return ()
-        before = len(self.problems)
         action, allowed = self._expected(node, field)
         names = self._one_or_many(node, "name", "names", field)
         users = self._one_or_many(node, "user", "users", field)
@@ -161,7 +162,7 @@ class _Reader:
         records = self._records(node.get("records"))
         now = self._now(node.get("now"), self._fixtures.now)
         rule, reason = self._rule(node.get("rule"), field), self._reason(node.get("reason"), allowed, field)
-        if len(self.problems) > before or action is None:
+        if action is None:
             return ()
         return [
             Case(
@@ -212,15 +213,10 @@ class _Reader:
             return []
         return several.value
 
-    def _users(self, node: Node | None) -> dict[str, User]:
+    def _users(self, node: Node | None) -> dict[str, User | None]:
         if node is None or not self._is_mapping(node, "users"):
             return {}
-        made = {}
-        for name, _, value in node.entries():
-            user = self._inline_user(value, f"users {name}", name)
-            if user is not None:
-                made[name] = user
-        return made
+        return {name: self._inline_user(value, f"users {name}", name) for name, _, value in node.entries()}
 
     def _user(self, node: Node, field: str) -> User | None:
         if isinstance(node.value, dict):
@@ -229,7 +225,7 @@ class _Reader:
             return self._fixtures.users[node.value]
         if node.kind != "text":
             self._problem(node, f"expected the name of a user or a mapping, not a {node.kind}", f"{field} user")
-        elif not any(problem.field == f"users {node.value}" for problem in self.problems):
+        else:
             hint = closest(node.value, self._fixtures.users) or "; write {id: ...} for one that has no name there"
             self._problem(node, f"no user {node.value!r} stands in users{hint}", f"{field} user")
         return None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
 from xml.etree import ElementTree as ET
 
+import attrs
 import pytest
 
 from trio_router.errors import RuleError
 from trio_router.permissions.coverage import Coverage, Covered
+from trio_router.permissions.decision import Decision, Reason
 from trio_router.permissions.testcases import load_cases
 from trio_router.permissions.testreport import junit
 from trio_router.permissions.testrun import Bench, Outcome
@@ -85,6 +88,55 @@ def test_a_failure_says_what_was_expected_and_what_came(case: str, fault: str) -
 def test_a_refused_rules_file_runs_no_case() -> None:
     with pytest.raises(RuleError):
         Bench("event: {a: {publish: 1}}", "rules.yml")
+
+
+def outcomes(bench: Bench, cases: str) -> list[Outcome]:
+    return [bench.run(case) for case in load_cases(cases, "cases.yml").cases]
+
+
+ITEMS = """
+record:
+  "limits": {read: true}
+  "item/$id":
+    write: "_('limits').most > data && data > oldData && now < 100"
+"""
+WRITES = """
+records: {limits: {most: 9}, item/1: 3}
+cases:
+  - {allow: record.write, name: item/1, user: {id: a}, data: 5, now: 5}
+  - {deny: record.write, name: item/1, user: {id: a}, data: 5, now: 5, old_data: 7}
+  - {deny: record.write, name: item/1, user: {id: a}, data: 5, now: 5, records: {limits: {most: 4}}}
+  - {deny: record.write, name: item/1, user: {id: a}, data: 5, now: 500}
+"""
+
+
+def test_parts_have_the_values_they_had_in_the_case() -> None:
+    """Whatever was run in between."""
+    bench = Bench(ITEMS, "rules.yml")
+    ran = outcomes(bench, WRITES)
+    assert [outcome.fault for outcome in ran] == [""] * 4
+    values = [[step.value for step in bench.explain(outcome).steps if step.depth == 1] for outcome in ran]
+    assert values == [[True, True, True], [True, False, None], [False, None, None], [True, True, False]]
+    coverage = Coverage(bench)
+    for outcome in ran:
+        coverage.add(outcome)
+    assert [str(gap) for gap in coverage.report().gaps] == ['record "limits" read: never decided']
+
+
+def test_only_who_asks_for_all_names_of_a_wildcard_is_told_what_it_reaches() -> None:
+    bench = Bench("event: {'a/*': {subscribe: true, listen: true}}", "rules.yml")
+    cases = (
+        "cases: [{allow: event.subscribe, name: a/*, user: {id: a}}, {allow: event.listen, name: a/*, user: {id: a}}]"
+    )
+    subscribed, listening = (bench.explain(outcome) for outcome in outcomes(bench, cases))
+    assert [reached.ref.pattern for reached in subscribed.reached] == ["a/*"]
+    assert (listening.reached, listening.rule and listening.rule.action) == ((), "listen")
+
+
+def test_what_is_explained_is_the_decision_that_was_made() -> None:
+    outcome = ran("deny: event.publish, name: elsewhere, user: egon")
+    made = attrs.evolve(outcome, decision=Decision(False, Reason.SCOPE, detail="of the token"))
+    assert Bench(RULES, "rules.yml").explain(made).decision == made.decision
 
 
 def covered(rule: str, *values: str) -> Covered:
@@ -202,14 +254,42 @@ def test_more_cases_never_cover_less() -> None:
         assert covered(RULE, one).seen <= covered(RULE, one, two).seen
 
 
-def test_the_report_for_build_servers() -> None:
+REPORT = """\
+<?xml version='1.0' encoding='...'?>
+<testsuites tests="3" failures="2" errors="0" skipped="0">
+  <testsuite name="one.yml" tests="2" failures="1" errors="0" skipped="0">
+    <testcase classname="one.yml" name="bob event.subscribe news/a" file="one.yml" line="2" time="0" />
+    <testcase classname="one.yml" name="quoted &lt;b&gt; (bob event.subscribe news/a)" file="one.yml" line="2" time="0">
+      <failure message="expected deny, got allow" type="decision">cases.yml:2:9
+decided by rules.yml:4:16</failure>
+    </testcase>
+  </testsuite>
+  <testsuite name="two &amp; more" tests="1" failures="1" errors="0" skipped="0">
+    <testcase classname="two &amp; more" name="bob event.publish x" file="two &amp; more" line="2" time="0">
+      <failure message="expected allow, got deny (no_rule)" type="decision">cases.yml:2:9</failure>
+    </testcase>
+  </testsuite>
+</testsuites>
+"""
+
+
+def test_the_whole_report_for_build_servers() -> None:
     good = ran("allow: event.subscribe, name: news/a, user: bob")
-    bad = ran('deny: event.subscribe, name: news/a, user: bob, title: "a \\x01 <b>"')
-    root = ET.fromstring(junit({"cases.yml": [good, bad]}))
-    suite = root[0]
-    assert (root.get("tests"), root.get("failures"), suite.get("name")) == ("2", "1", "cases.yml")
-    assert suite[0].get("name") == "bob event.subscribe news/a"
-    assert len(suite[0]) == 0
-    assert suite[1].get("name") == "a \ufffd <b> (bob event.subscribe news/a)"
-    assert suite[1][0].get("message") == "expected deny, got allow"
-    assert suite[1][0].text == "cases.yml:2:9\ndecided by rules.yml:4:16"
+    bad = ran('deny: event.subscribe, name: news/a, user: bob, title: "quoted <b>"')
+    unruled = ran("allow: event.publish, name: x, user: bob")
+    made = junit({"one.yml": [good, bad], "two & more": [unruled]})
+    assert re.sub("encoding='.*?'", "encoding='...'", made) == REPORT
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x0b", "\x1f", "\ud800", "\udfff", "\ufffe", "\uffff"])
+def test_the_report_can_be_read_whatever_a_file_is_called(character: str) -> None:
+    bad = ran("deny: event.subscribe, name: news/a, user: bob")
+    bad = attrs.evolve(
+        bad, case=attrs.evolve(bad.case, source=f"a{character}", title=f"d{character}"), fault=f"b{character}"
+    )
+    root = ET.fromstring(junit({f"c{character}": [bad]}))
+    case = root[0][0]
+    assert root[0].get("name") == case.get("classname") == case.get("file") == "c\ufffd"
+    assert case.get("name") == "d\ufffd (bob event.subscribe news/a)"
+    assert case[0].get("message") == "b\ufffd"
+    assert case[0].text == "a\ufffd:2:9\ndecided by rules.yml:4:16"
