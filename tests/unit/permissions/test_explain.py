@@ -10,15 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.permissions.rulesets import one_rule, rules, somebody
+from trio_router.clock import ManualClock
+from trio_router.errors import RouterError
 from trio_router.identity import Identity, User
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action, Decision, Reason
 from trio_router.permissions.explain import Explanation, explain
-from trio_router.permissions.parts import MAX_ITEMS, MAX_TEXT, Step, capped
+from trio_router.permissions.grammar import Scope, parse
+from trio_router.permissions.loader import load_rules
+from trio_router.permissions.parts import MAX_ITEMS, MAX_TEXT, Step, capped, kind_of
 from trio_router.permissions.redaction import REDACTED, Redaction
-from trio_router.permissions.syntax import UNDEFINED
+from trio_router.permissions.syntax import UNDEFINED, Node
+from trio_router.permissions.trace import trace
 
 PUBLISH = Action.EVENT_PUBLISH
+FAILED = "error: cannot read 'y' of undefined"
+NUMBERED = [str(number) for number in range(MAX_ITEMS + 1)]
 
 
 def explained(rule: str, *, data: Any = ABSENT, user: User | None = None, hide: tuple[str, ...] = ()) -> Explanation:
@@ -74,11 +81,87 @@ def test_every_part_has_its_value() -> None:
         ("[data.x.y, user.id].length > 0", {"[data.x.y, user.id]": "error", "user.id": "-"}),
         ("`${user.id}:${$room}` === 'egon:blue'", {"`${user.id}:${$room}`": "egon:blue", "$room": "blue"}),
         ("name.match('^n')", {"name.match('^n')": ["n"], "name": "news/blue"}),
+        ("[data.x.y ? name : user.id]", {"[data.x.y ? name : user.id]": "error", "name": "-", "user.id": "-"}),
+        ("[data.x ? name : data.x.y]", {"[data.x ? name : data.x.y]": "error", "name": "-"}),
+        ("[data ? data.x.y : name]", {"[data ? data.x.y : name]": "error", "name": "-"}),
+        ("[data.x.y && name]", {"[data.x.y && name]": "error", "name": "-"}),
+        ("[data && data.x.y || name]", {"[data && data.x.y || name]": "error", "name": "-"}),
+        ("data.x.y?.z[name]", {"data.x.y": FAILED, "data.x.y?.z": "error", "name": "-"}),
+        ("data[data.x.y][name]", {"data.x.y": FAILED, "data[data.x.y]": "error", "name": "-"}),
+        ("data?.x[name]", {"data?.x[name]": "error: cannot read 'news/blue' of undefined", "name": "news/blue"}),
+        ("data?.a.b ? 1 : 2", {"data?.a.b": "error: cannot read 'b' of undefined"}),
     ],
 )
 def test_what_the_language_skips_is_not_evaluated(rule: str, parts: dict[str, Any]) -> None:
-    found = dict(seen(explained(rule, data={})))
+    made = explained(rule, data={})
+    found = dict(seen(made))
     assert {text: found[text] for text in parts} == parts
+    assert {(step.kind, step.value) for step in made.steps if step.state != "value"} <= {("", None)}
+    assert_nested(made.steps)
+
+
+def assert_nested(steps: tuple[Step, ...]) -> None:
+    """Each step is as deep as there are parts that hold it, all of which stand before it."""
+    for number, step in enumerate(steps):
+        assert step.depth == sum(before.start <= step.start and step.end <= before.end for before in steps[:number])
+
+
+def test_only_an_error_of_the_rules_is_told_in_words() -> None:
+    def failing(error: Exception) -> Any:
+        def evaluate(_: Node) -> Any:
+            raise error
+
+        return [step.error for step in trace(parse("name", Scope()), evaluate)]
+
+    assert failing(RouterError("cannot read this")) == ["cannot read this"]
+    assert failing(RouterError()) == ["RouterError"]
+    assert failing(ValueError("with a value in it")) == ["ValueError"]
+
+
+def test_an_explanation_in_json() -> None:
+    text = "user.data.x === null || data.a.b || !undefined"
+    made = explained(text, data={"a": None}, user=User("egon", {"x": 1}))
+    asked = {"start": 24, "end": 32, "depth": 1, "state": "error", "error": "cannot read 'b' of null"}
+    assert made.as_json() == {
+        "allowed": False,
+        "reason": "rule_error",
+        "detail": "cannot read 'b' of null",
+        "told": "",
+        "action": "event.publish",
+        "name": "news/blue",
+        "user": {"id": "egon", "isAuthenticated": True, "data": {"x": 1}},
+        "data": {"a": None},
+        "rules_version": one_rule("news/$room", "publish", text).version,
+        "rule": {
+            "source": "rules.yml", "line": 1, "column": 38, "pattern": "news/$room", "action": "publish", "text": text,
+        },
+        "variables": {"room": "blue"},
+        "steps": [
+            {"text": text, "start": 0, "end": 46, "depth": 0, "state": "error"},
+            {"text": "user.data.x === null", "start": 0, "end": 20, "depth": 1, **value("boolean", False)},
+            {"text": "user.data.x", "start": 0, "end": 11, "depth": 2, **value("number", 1)},
+            {"text": "user.data", "start": 0, "end": 9, "depth": 3, **value("object", {"x": 1})},
+            {"text": "null", "start": 16, "end": 20, "depth": 2, **value("null", None), "literal": True},
+            {"text": "data.a.b", **asked},
+            {"text": "data.a", "start": 24, "end": 30, "depth": 2, **value("null", None)},
+            {"text": "data", "start": 24, "end": 28, "depth": 3, **value("object", {"a": None})},
+            {"text": "!undefined", "start": 36, "end": 46, "depth": 1, "state": "not_evaluated"},
+            {"text": "undefined", "start": 37, "end": 46, "depth": 2, "state": "not_evaluated", "literal": True},
+        ],
+        "near": [],
+        "reached": [],
+    }  # fmt: skip
+
+
+def value(kind: str, shown: Any) -> dict[str, Any]:
+    return {"state": "value", "kind": kind, "value": shown}
+
+
+def test_a_value_that_is_undefined_is_left_out_of_the_json() -> None:
+    (whole, *_) = explained("user.data.none").steps
+    assert whole.as_json() == {
+        "text": "user.data.none", "start": 0, "end": 14, "depth": 0, "state": "value", "kind": "undefined",
+    }  # fmt: skip
 
 
 def test_the_rule_its_place_and_its_variables_are_told() -> None:
@@ -94,8 +177,18 @@ def test_the_rule_its_place_and_its_variables_are_told() -> None:
 def test_a_constant_rule_and_no_rule() -> None:
     made = explain(rules("event: {a: {publish: false}}"), somebody(), PUBLISH, "a")
     assert (made.text, made.steps, made.decision.reason) == ("false", (), Reason.RULE_FALSE)
+    made = explain(rules("event: {a: {publish: true}}"), somebody(), PUBLISH, "a")
+    assert (made.text, made.steps, made.decision.reason) == ("true", (), Reason.ALLOWED)
     made = explain(rules("event: {a: {publish: false}}"), somebody(), PUBLISH, "b")
     assert (made.rule, made.decision.reason) == (None, Reason.NO_RULE)
+
+
+def test_other_patterns_of_the_section_that_almost_applied_are_told() -> None:
+    ruleset = rules("event: {'*': {publish: true}, news/*: {publish: true}, news/a/$x: {publish: true}}")
+    why = [(near.pattern, near.why) for near in explain(ruleset, somebody(), PUBLISH, "news/a").near]
+    assert why == [("*", 'matches, but "news/*" is more specific'), ("news/a/$x", "the name ends before '$x'")]
+    ruleset = rules("{event: {news/a/$x: {publish: true}}, rpc: {news/a: {request: true}}}")
+    assert [near.pattern for near in explain(ruleset, somebody(), PUBLISH, "news/a").near] == ["news/a/$x"]
 
 
 @pytest.mark.parametrize("reason", [Reason.RESERVED, Reason.INVALID_NAME])
@@ -157,6 +250,46 @@ def test_a_wildcard_nobody_covers() -> None:
     assert (made.decision.reason, made.rule, made.reached) == (Reason.NO_RULE, None, ())
 
 
+def test_patterns_that_almost_applied_to_a_wildcard_are_told_only_if_none_did() -> None:
+    ruleset = rules('event: {"news": {publish: true}, "news/x/*": {subscribe: true}}')
+    made = explain(ruleset, somebody(), Action.EVENT_SUBSCRIBE, "news/y*", wildcard=True)
+    assert [near.pattern for near in made.near] == ["news/x/*", "news"]
+    assert explain(ruleset, somebody(), Action.EVENT_SUBSCRIBE, "news/x/y*", wildcard=True).near == ()
+
+
+def test_what_is_the_same_in_all_names_of_a_wildcard_has_its_value() -> None:
+    rule = '{subscribe: {rule: "$who === user.id && user.data", reason: not yours}}'
+    ruleset = rules(f'event: {{"news/$who/*": {rule}}}')
+
+    def made(*hide: str) -> Explanation:
+        who, hidden = somebody(User("egon", 7)), Redaction.of(hide)
+        return explain(ruleset, who, Action.EVENT_SUBSCRIBE, "news/egon/*", wildcard=True, redaction=hidden)
+
+    assert made().decision.reason is Reason.RULE_NOT_TRUE
+    assert made().as_json()["told"] == "not yours"
+    assert (made().text, made().variables) == ("$who === user.id && user.data", {"who": "egon"})
+    assert [(each.detail, each.covers) for each in made().reached] == [
+        ("the rule is neither true nor false but a number", True)
+    ]
+    assert seen(made()) == [
+        ("$who === user.id && user.data", 7),
+        ("$who === user.id", True),
+        ("$who", "egon"),
+        ("user.id", "egon"),
+        ("user.data", 7),
+    ]
+    assert made("name.who").variables == {"who": REDACTED}
+    assert ("$who", REDACTED) in seen(made("name.who"))
+    assert made("user.data").reached == made().reached  # which kind of value it is may be told
+
+
+def test_the_error_of_a_rule_in_a_wildcards_way_is_told() -> None:
+    made = explain(
+        one_rule("*", "subscribe", "user.data.none.deep"), somebody(), Action.EVENT_SUBSCRIBE, "a/*", wildcard=True
+    )
+    assert [each.detail for each in made.reached] == ["cannot read 'deep' of undefined"]
+
+
 # ---- what is shown --------------------------------------------------------------------------------------------
 
 
@@ -169,10 +302,54 @@ def test_values_are_cut_to_a_size_that_can_be_read() -> None:
     }
     made = explained("data.text === '' || data.list.length === 0", data=long)
     assert len(json.dumps(made.as_json())) < 10_000
-    assert capped("x" * (MAX_TEXT + 1)) == "x" * MAX_TEXT + f"... ({MAX_TEXT + 1} characters)"
-    assert capped(list(range(MAX_ITEMS + 1)))[-1] == f"... ({MAX_ITEMS + 1} items)"
-    assert capped([[[[["x"]]]]]) == [[[["[...]"]]]]
-    assert (capped(float("nan")), capped(UNDEFINED), capped(True)) == ("nan", None, True)
+
+
+def nested(levels: int, inner: Any, wrap: Any) -> Any:
+    return wrap(nested(levels - 1, inner, wrap)) if levels else inner
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (UNDEFINED, None),
+        (None, None),
+        (True, True),
+        (False, False),
+        (7, 7),
+        (-1.5, -1.5),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (float("-inf"), "-inf"),
+        ("x" * MAX_TEXT, "x" * MAX_TEXT),
+        ("x" * MAX_TEXT + "y", "x" * MAX_TEXT + f"... ({MAX_TEXT + 1} characters)"),
+        ((1, UNDEFINED, "a"), [1, None, "a"]),
+        (list(range(MAX_ITEMS)), list(range(MAX_ITEMS))),
+        (list(range(MAX_ITEMS + 1)), [*range(MAX_ITEMS), f"... ({MAX_ITEMS + 1} items)"]),
+        ({1: "a"}, {"1": "a"}),
+        ({"k" * (MAX_TEXT + 1): 1}, {"k" * MAX_TEXT + f"... ({MAX_TEXT + 1} characters)": 1}),
+        (dict.fromkeys(NUMBERED[:-1], 1), dict.fromkeys(NUMBERED[:-1], 1)),
+        (dict.fromkeys(NUMBERED, 1), dict.fromkeys(NUMBERED[:-1], 1) | {"...": f"{MAX_ITEMS + 1} keys"}),
+        (nested(4, [], lambda inner: [inner]), nested(4, [], lambda inner: [inner])),
+        (nested(4, {}, lambda inner: {"a": inner}), nested(4, {}, lambda inner: {"a": inner})),
+        (nested(5, 1, lambda inner: [inner]), nested(4, "[...]", lambda inner: [inner])),
+        (nested(5, 1, lambda inner: {"a": inner}), nested(4, "{...}", lambda inner: {"a": inner})),
+        ({1, 2}, "<set>"),  # which no rule makes
+    ],
+)
+def test_a_value_as_it_is_shown(value: Any, shown: Any) -> None:
+    assert capped(value) == shown
+    assert type(capped(value)) is type(shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (UNDEFINED, "undefined"), (None, "null"), (False, "boolean"), ("", "text"), (0, "number"), (0.5, "number"),
+        ([], "list"), ((), "list"), ({}, "object"),
+    ],
+)  # fmt: skip
+def test_values_have_the_types_of_json(value: Any, kind: str) -> None:
+    assert kind_of(value) == kind
 
 
 @pytest.mark.threat("T36")
@@ -222,8 +399,52 @@ def test_what_stands_beside_a_hidden_value_is_shown() -> None:
 
 
 @pytest.mark.threat("T36")
-def test_hidden_names_hide_their_variables_too() -> None:
-    made = explained("$room === 'x' || name === ''", hide=("name", "user.id"))
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        ("data.open + 'x'", "yesx"),
+        ("[user.id, $room, data.open]", ["egon", "blue", "yes"]),
+        ("session.strategy + 'x'", "x"),
+    ],
+)
+def test_what_is_made_of_other_values_is_shown(rule: str, shown: Any) -> None:
+    made = explained(rule, data={"open": "yes"}, hide=("user.data.pin.code", "user.data.*.deep", "session.id"))
+    assert seen(made)[0] == (rule, shown)
+
+
+class Kept:
+    """Implements ``Records``."""
+
+    def peek(self, name: str) -> Any:
+        return {"item": {"pin": "1234", "open": "yes"}}.get(name)
+
+
+@pytest.mark.threat("T36")
+@pytest.mark.parametrize("record", ["oldData", "_('item')", "_(name)"])
+def test_what_is_hidden_in_data_is_hidden_in_records(record: str) -> None:
+    text = json.dumps({"record": {"*": {"write": f"[{record}.pin + {record}.open].length === 0"}}})
+    ruleset = load_rules(text, "rules.yml", clock=ManualClock(), records=Kept())
+    action, data, hidden = Action.RECORD_WRITE, Payload(None), Redaction.of(["data.pin"])
+    made = explain(ruleset, somebody(), action, "item", data, redaction=hidden)
+    assert "1234" not in json.dumps(made.as_json())
+    found = dict(seen(made))
+    assert (found[record], found[f"{record}.open"]) == ({"pin": REDACTED, "open": "yes"}, "yes")
+    assert found[f"{record}.pin + {record}.open"] == REDACTED
+
+
+@pytest.mark.threat("T36")
+@pytest.mark.parametrize("rule", ["session.id", "session.id + ''", "`${session.id}`"])
+def test_a_hidden_session_is_shown_nowhere(rule: str) -> None:
+    assert {value for _, value in seen(explained(rule))} == {"session"}
+    assert {value for _, value in seen(explained(rule, hide=("session.id",)))} == {REDACTED}
+
+
+@pytest.mark.threat("T36")
+@pytest.mark.parametrize(
+    "rule", ["$room === 'x' || name === ''", "[user.id]", "`${name}`", "$room + user.id", "user.id[0]"]
+)
+def test_hidden_names_hide_their_variables_too(rule: str) -> None:
+    made = explained(rule, hide=("name", "user.id"))
     told = json.dumps(made.as_json())
     assert "blue" not in told
     assert '"egon"' not in told
@@ -286,6 +507,7 @@ def test_an_explanation_agrees_with_the_decision(rule: str, data: Any, user: Use
     assert (whole.depth, whole.text) == (0, rule) or rule.startswith("(")
     assert (whole.state == "value" and whole.value is True) == decision.allowed
     assert (whole.state == "error") == (decision.reason is Reason.RULE_ERROR)
+    assert_nested(made.steps)
     failed = [step.error for step in made.steps if step.error]
     assert len(failed) == (decision.reason is Reason.RULE_ERROR)
     json.dumps(made.as_json(), allow_nan=False)
@@ -323,6 +545,7 @@ def test_nothing_made_of_a_hidden_value_is_shown(rule: str) -> None:
     hide = ("data.secret", f"data.{SECRET}", "data.a.b.*.secret", "user.data.secret", "user.data.deep")
     made = explained(rule, data=data, user=user, hide=hide)
     for step in made.steps:
+        assert step.state == "value" or (step.kind, step.value) == ("", None)
         told = json.dumps([step.value, step.error]).casefold()
         assert [piece for piece in PIECES if piece in told.replace(f'"{SECRET.casefold()}": "<redacted>"', "")] == []
     assert [piece for piece in PIECES if piece in made.decision.detail.casefold()] == []

@@ -28,6 +28,10 @@ def near(text: str, name: str, action: Action = PUBLISH) -> list[Near]:
         ("News/a", "news/a", "capitals and small letters differ"),
         ("News/b", "news/a", "segment 1 is 'News', the name has 'news': capitals differ"),
         ("room-$n/x", "room-1/y", "segment 2 is 'x', the name has 'y'"),
+        ("room*/x", "room-1/y", "segment 2 is 'x', the name has 'y'"),
+        ("new/x", "news/x", "segment 1 is 'new', the name has 'news'"),
+        ("news/$x", "news/a/b/c", "the name goes on with 'b/c'; a variable stands for one segment, a * for any number"),
+        ("news/$x/edit/all", "news/a", "the name ends before 'edit/all'"),
     ],
 )
 def test_why_a_pattern_does_not_match(pattern: str, name: str, why: str) -> None:
@@ -36,7 +40,10 @@ def test_why_a_pattern_does_not_match(pattern: str, name: str, why: str) -> None
 
 
 def test_a_pattern_that_has_nothing_to_do_with_the_name_is_left_out() -> None:
-    assert near('event: {"sport/$x": {publish: true}, "zebra": {publish: true}}', "news/a") == []
+    assert (
+        near('event: {"sport/$x": {publish: true}, "new/a/b": {publish: true}, "zebra": {publish: true}}', "news/a")
+        == []
+    )
 
 
 def test_a_matching_pattern_for_another_action_comes_first() -> None:
@@ -49,6 +56,37 @@ def test_a_matching_pattern_for_another_action_comes_first() -> None:
 def test_a_less_specific_pattern_is_named_with_the_one_that_beats_it() -> None:
     found = near('event: {"*": {publish: true}, "news/*": {publish: false}}', "news/x")
     assert [(each.pattern, each.why) for each in found] == [("*", 'matches, but "news/*" is more specific')]
+
+
+def test_a_pattern_stands_where_its_rule_for_the_action_stands_or_else_its_first() -> None:
+    text = """
+event:
+  "news/$x":
+    subscribe: true
+    publish: true
+  "news/a":
+    listen: true
+    subscribe: true
+"""
+    first, second = near(text, "news/a/b")
+    assert first == Near(
+        "news/a", "rules.yml", 7, 13, ("listen", "subscribe"), False,
+        "the name goes on with 'b'; a variable stands for one segment, a * for any number; it has no rule for publish either",
+    )  # fmt: skip
+    assert (second.pattern, second.line, second.column) == ("news/$x", 5, 14)
+
+
+def test_a_pattern_that_matches_is_said_to_match_where_no_rule_is_said_to_apply() -> None:
+    ruleset = rules('event: {"news/$x": {publish: true}}')
+    (found,) = near_misses(ruleset.rules_of("event"), PUBLISH, "news/a", None)
+    assert (found.matches, found.why) == (True, "matches")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_pattern_that_is_alike_for_longer_comes_first(turned: bool) -> None:
+    patterns = ["news/BLUE/x", "news/blu/y", "news/b/z", "news/x"]
+    listed = ", ".join(f'"{pattern}": {{publish: true}}' for pattern in (patterns[::-1] if turned else patterns))
+    assert [each.pattern for each in near(f"event: {{{listed}}}", "news/blue")] == patterns
 
 
 def test_other_sections_are_not_looked_at() -> None:

@@ -18,8 +18,12 @@ def test_paths(path: str) -> None:
     "path", ["", "password", "user", "user.isAuthenticated", "data.", ".data", "data..x", "data.a b", "*"]
 )
 def test_what_is_no_path(path: str) -> None:
-    with pytest.raises(ValueError, match="a path begins with one of"):
+    with pytest.raises(ValueError, match="a path begins with one of") as caught:
         check_path(path)
+    assert str(caught.value) == (
+        "a path begins with one of data, name, user.data, user.id, session.id, session.remoteAddress, "
+        "and its parts are joined by dots"
+    )
 
 
 @pytest.mark.parametrize(
