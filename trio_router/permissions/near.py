@@ -48,7 +48,7 @@ def near_misses(rules: Iterable[Rule], action: Action, name: str, winner: Rule |
         near = _judged(group, action, name, winner)
         if near is not None:
             scored.append(((-int(near.matches), -_alike(near.pattern, name), number), near))
-    return tuple(near for _, near in heapq.nsmallest(MAX_NEAR, scored, key=lambda pair: pair[0]))
+    return tuple(near for _, near in heapq.nsmallest(MAX_NEAR, scored))
 
 
 def _judged(group: list[Rule], action: Action, name: str, winner: Rule | None) -> Near | None:

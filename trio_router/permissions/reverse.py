@@ -24,7 +24,6 @@ from trio_router.permissions.decision import Action
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import (
-    UNDEFINED,
     Conditional,
     Constant,
     Group,
@@ -260,4 +259,4 @@ class _Partial:
 def _outcome_of(value: Any) -> Outcome:
     if value is True:
         return Outcome.TRUE
-    return Outcome.OTHER if value is not UNDEFINED and truthy(value) else Outcome.FALSE
+    return Outcome.OTHER if truthy(value) else Outcome.FALSE

@@ -322,5 +322,5 @@ class _Reader:
         self._problem(node, f"expected a mapping, but {what}", field)
         return False
 
-    def _problem(self, node: Node, message: str, field: str = "") -> None:
+    def _problem(self, node: Node, message: str, field: str) -> None:
         self.problems.append(Problem(message, self._source, node.line, node.column, field))

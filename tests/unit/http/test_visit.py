@@ -139,4 +139,6 @@ async def test_others_get_their_turn_after_each_query() -> None:
         answers = await visit(world).perform(read(*[query] * 20), 5)
         nursery.cancel_scope.cancel()
     assert len(answers) == 20
-    assert turns >= 18  # of 20 pauses: its first turn only begins, and Trio decides by chance who comes first in the last
+    assert (
+        turns >= 18
+    )  # of 20 pauses: its first turn only begins, and Trio decides by chance who comes first in the last

@@ -14,8 +14,9 @@ from tests.unit.permissions.test_ruleset import NAMES, pattern_texts
 from trio_router.errors import RuleError
 from trio_router.identity import User
 from trio_router.payload import ABSENT, Payload
+from trio_router.permissions import compare as compare_module
 from trio_router.permissions import replay as replay_module
-from trio_router.permissions.compare import compare, source_of
+from trio_router.permissions.compare import Change, compare, source_of
 from trio_router.permissions.decision import BEFORE_RULES, Action
 from trio_router.permissions.redaction import REDACTED
 from trio_router.permissions.replay import Difference, Replay
@@ -96,6 +97,69 @@ def test_a_recorded_decision_stays_or_changes_as_said(
                         assert was is becomes
                     if replay.changed:
                         assert was is not becomes
+
+
+def changed(old: str, new: str) -> list[tuple[str, ...]]:
+    """(kind, pattern, other patterns) of each change; of one of the order the pattern that decided."""
+    return [
+        (change.kind, change.pattern, *(rule.pattern.text for rule in change.instead), *decided(change))
+        for change in compare(rules(f"event: {old}"), rules(f"event: {new}"))
+    ]
+
+
+def decided(change: Change) -> list[str]:
+    return [change.old.pattern.text] if change.kind == "order" and change.old is not None else []
+
+
+def true(*patterns: str) -> str:
+    """A section in which publishing to names of each pattern is allowed."""
+    return json.dumps({pattern: {"publish": True} for pattern in patterns})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        # The same, or not.
+        ("{a: {publish: true}}", "{a: {publish: 'true'}}", [("changed", "a")]),
+        ("{a: {publish: true}}", "{a: {publish: false}}", [("changed", "a")]),
+        ("{a: {publish: user.id === 'a'}}", "{a: {publish: user.id === 'b'}}", [("changed", "a")]),
+        ("{a: {publish: {rule: true, reason: x}}}", "{a: {publish: {rule: true, reason: y}}}", [("changed", "a")]),
+        ("{a: {publish: {rule: true, reason: x}}}", "{a: {publish: {rule: true, reason: x}}}", []),
+        ("{$a: {publish: true}}", "{$b: {publish: true}}", []),
+        ("{$a: {publish: user.id === 'x'}}", "{$b: {publish: user.id === 'x'}}", [("changed", "$b")]),
+        # By action, in the order of the files: the new one's, then what is gone.
+        ("{a: {subscribe: true}, b: {publish: true}}", "{d: {publish: true}, c: {publish: true, subscribe: true}}",
+         [("added", "d"), ("added", "c"), ("removed", "b"), ("added", "c"), ("removed", "a")]),
+        # Which rules decide instead: the most specific first, three at most, and only those that may.
+        (true("*", "a/*", "$x/b", "a/b/*", "c/*", "a/b"), true("*", "a/*", "$x/b", "a/b/*", "c/*", "a/b", "a/b/c"),
+         [("added", "a/b/c", "a/b/*", "a/*", "*")]),
+        (true("*", "a/*", "a/b/*", "a/b/c/*", "a/b/c/d"), true("*", "a/*", "a/b/*", "a/b/c/*"),
+         [("removed", "a/b/c/d", "a/b/c/*", "a/b/*", "a/*")]),
+        (true("a/b", "a/*"), true("a/b", "a/*", "a/$x"), [("added", "a/$x", "a/*")]),  # a/b is more specific
+        (true("$x/a"), true("$x/a", "a/$x"), [("added", "a/$x", "$x/a")]),  # equally specific
+        (true("b/*"), true("b/*", "a/$x"), [("added", "a/$x")]),
+        # Their order.
+        (true("$x/a", "a/$x"), true("a/$x", "$x/a"), [("order", "$x/a", "a/$x")]),
+        (true("$x/a", "b/$x", "a/$x"), true("a/$x", "b/$x", "$x/a"), [("order", "$x/a", "b/$x"), ("order", "$x/a", "a/$x")]),
+        (true("$x/a", "$x/b"), true("$x/b", "$x/a"), []),  # no name has both
+        (true("a", "b"), true("b", "a"), []),
+        (true("$x/ab", "b/$x"), true("b/$x", "$x/ab"), []),  # one is more specific
+        (true("$x/a", "a/$x", "b/$x"), true("$x/a", "b/$x", "a/$x"), []),
+    ],
+)  # fmt: skip
+def test_what_differs(old: str, new: str, found: list[tuple[str, ...]]) -> None:
+    assert changed(old, new) == found
+
+
+def test_only_so_many_pairs_are_looked_at_for_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"$x/{letter}" for letter in "abc"] + [f"{letter}/$x" for letter in "abc"]
+    assert len(changed(true(*names), true(*reversed(names)))) == 9
+    monkeypatch.setattr(compare_module, "PAIRS", 5)  # the first one with each other one
+    assert [pattern for _, pattern, _ in changed(true(*names), true(*reversed(names)))] == ["$x/a"] * 3
+    more = ["$x/ab", "ab/$x"]  # which are more specific, and counted before
+    assert changed(true(*more, *names), true(*reversed(names), *reversed(more))) == [
+        ("order", "$x/ab", "ab/$x"), ("order", "$x/a", "a/$x"), ("order", "$x/a", "b/$x"),
+    ]  # fmt: skip
 
 
 def replayed(old: str, new: str, **entry: Any) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.permissions.rulesets import rules, somebody
 from trio_router.errors import RuleError
+from trio_router.permissions import deepstream
 from trio_router.permissions.decision import Action
 from trio_router.permissions.deepstream import import_permissions
 
@@ -53,6 +54,12 @@ def test_json_becomes_yaml() -> None:
         ("data.x === '${HOME}'", ["D111"]),
         ("_('a').x === oldData", ["D109"]),
         ("_(_('a').b).c === 1", ["D110"]),
+        ("_(_('a')).b === 1", ["D110"]),
+        ("oldData.x === oldData ", ["D109"]),
+        ("oldData === data.x", []),
+        ("data.x === '$HOME' || data.x === '{x}'", []),
+        ("data.x ?? data.y === 1", ["D101"]),
+        ("user.isAuthenticated && (data.x ? data.y : true) && true", ["D112", "D113"]),
         ("user.isAuthenticated", ["D112"]),
     ],
 )
@@ -68,10 +75,80 @@ def test_which_rules_differ(rule: str, found: list[str]) -> None:
         ("a.b/$c", ["D102"]),
         ("a/$b_c", ["D105"]),
         ("$aVeryLongName/*", []),
+        ("a/$b/_c", []),
     ],
 )
 def test_which_paths_differ(path: str, found: list[str]) -> None:
     assert codes("event", path, {"publish": True}) == found
+
+
+def told(file: str) -> list[str]:
+    """What differs, without the sections that are missing."""
+    found = import_permissions(file, "permissions.yml").differences
+    return [f"{one.line}:{one.column} {one}" for one in found if one.code != "D107"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "hints"),
+    [
+        ("action === 2", [False]),
+        ("action === data.x", [False]),
+        ("action === 'publish'", [True]),
+        ("'publish' === action", [True]),
+        ("data.x === 'publish' && action > 2", [False]),
+        ("action === 2 || 'publish' !== action", [False, True]),
+    ],
+)
+def test_a_comparison_of_the_action_with_its_name_is_told(rule: str, hints: list[bool]) -> None:
+    found = [line for line in told(json.dumps({"event": {"a": {"publish": rule}}})) if " D104 " in line]
+    assert [line.endswith("; a comparison with a name is true neither there nor here") for line in found] == hints
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["a/b", "a/$long"], [("a/b", "a/$long")]),
+        (["a/$long", "a/b"], [("a/b", "a/$long")]),
+        (["a/b", "a/*"], [("a/b", "a/*")]),  # the later one of two that are as long
+        (["a/*", "a/b"], []),
+        (["a/b", "b/$long"], []),  # no name matches both
+        (["a$x", "aa*"], []),
+        (["a/b", "a/$l", "a/$longer"], []),
+    ],
+)
+def test_the_path_that_applies_here_is_told(paths: list[str], found: list[tuple[str, str]]) -> None:
+    file = "event:\n" + "".join(f'  "{path}": {{publish: true}}\n' for path in paths)
+    try:
+        lines = told(file)
+    except RuleError:
+        lines = []
+    assert lines == [
+        f'{paths.index(there) + 2}:3 D103 event "{there}" publish: {here!r} applies to the names it shares with '
+        f"{there!r}, which applies there: the longer path wins there, the more specific one here"
+        for here, there in found
+    ]
+
+
+def test_paths_are_compared_for_the_same_action_only_and_not_if_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert told("event: {a/b: {publish: true}, a/$long: {subscribe: true}}") == []
+    file = "event: {a/b: {publish: true, subscribe: true}, a/$long: {publish: true}}"
+    monkeypatch.setattr(deepstream, "MAX_PAIRED", 2)
+    assert len(told(file)) == 1
+    monkeypatch.setattr(deepstream, "MAX_PAIRED", 1)
+    assert told(file) == []
+
+
+def test_each_missing_section_and_each_way_of_listening_is_told_where_it_stands() -> None:
+    made = import_permissions("\nevent:\n  a:\n    listen: true\n  b: {publish: true, listen: false}\n", "x.yml")
+    assert [(one.line, one.column, one.code, one.rule) for one in made.differences] == [
+        (2, 1, "D107", "presence"),
+        (2, 1, "D107", "record"),
+        (2, 1, "D107", "rpc"),
+        (4, 5, "D108", 'event "a" listen'),
+        (5, 22, "D108", 'event "b" listen'),
+    ]
 
 
 def test_a_rule_that_compares_action_keeps_its_number() -> None:
@@ -107,6 +184,19 @@ def test_a_rule_that_compares_action_keeps_its_number() -> None:
                 "deepstream uses 'a/$bb' alone, so remove the other"
             ),
         ),
+        (
+            "event: {a/$b/x: {publish: true}, a/$c/x: {publish: true}}",
+            (
+                "permissions.yml:1:43: event \"a/$c/x\" publish: 'a/$b/x' matches the same names; "
+                "deepstream uses 'a/$c/x' alone, so remove the other"
+            ),
+        ),
+        ("event: 7", "permissions.yml:1:8: event: a section maps name patterns to actions, but here is a number"),
+        (
+            "event: {a: 7}",
+            'permissions.yml:1:12: event "a": a pattern maps actions (publish, subscribe, listen) to rules, but here is a number',
+        ),
+        ("event: *all", "permissions.yml:1:8: aliases are not allowed; write the value out"),
         ("7", "permissions.yml:1:1: the file must hold sections event, rpc, presence, record, but here is a number"),
     ],
 )

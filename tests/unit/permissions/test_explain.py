@@ -97,6 +97,7 @@ def test_what_the_language_skips_is_not_evaluated(rule: str, parts: dict[str, An
     found = dict(seen(made))
     assert {text: found[text] for text in parts} == parts
     assert {(step.kind, step.value) for step in made.steps if step.state != "value"} <= {("", None)}
+    assert sum(step.error != "" for step in made.steps) == made.decision.detail.startswith("cannot read")
     assert_nested(made.steps)
 
 
@@ -211,6 +212,24 @@ def test_an_earlier_decision_is_explained_at_its_time() -> None:
     assert made.decision == before
     assert made.steps[0].value is True
     assert explain(rule, somebody(), PUBLISH, "a", now=1000).steps[0].value is False
+
+
+def test_an_earlier_decision_is_explained_with_the_records_as_they_are() -> None:
+    ruleset = load_rules(
+        "event: {x: {publish: \"now < 5 && _('item').open === 'yes'\"}}",
+        "rules.yml",
+        clock=ManualClock(),
+        records=Kept(),
+    )
+    before = Decision(True, Reason.ALLOWED)
+    assert explain(ruleset, somebody(), PUBLISH, "x", decision=before, now=4).steps[0].value is True
+
+
+class Kept:
+    """Implements ``Records``."""
+
+    def peek(self, name: str) -> Any:
+        return {"item": {"pin": "1234", "open": "yes"}}.get(name)
 
 
 # ---- wildcards ------------------------------------------------------------------------------------------------
@@ -410,13 +429,6 @@ def test_what_stands_beside_a_hidden_value_is_shown() -> None:
 def test_what_is_made_of_other_values_is_shown(rule: str, shown: Any) -> None:
     made = explained(rule, data={"open": "yes"}, hide=("user.data.pin.code", "user.data.*.deep", "session.id"))
     assert seen(made)[0] == (rule, shown)
-
-
-class Kept:
-    """Implements ``Records``."""
-
-    def peek(self, name: str) -> Any:
-        return {"item": {"pin": "1234", "open": "yes"}}.get(name)
 
 
 @pytest.mark.threat("T36")

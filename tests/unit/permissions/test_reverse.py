@@ -43,6 +43,23 @@ def judged(rule: object, pattern: str = "a/$x", **known: Any) -> Judgement:
         ("now > 0", "depends"),
         ("session.strategy === 'users'", "always"),
         ("_('x') === null", "depends"),
+        ("user.id ?? data.x", "never"),  # it is there, and not true
+        ("null ?? data.x", "depends"),
+        ("data.ok && false", "never"),
+        ("data.ok && 1", "never"),
+        ("data.x === 1 && user.data.none.deep", "never"),
+        ("user.data.none.deep || data.x === 1", "never"),  # what fails is not true, and ends it
+        ("data.x === 1 || user.data.none.deep", "depends"),
+        ("!user.data.none.deep", "never"),
+        ("!user.id", "never"),
+        ("!(data.n > 1 || true)", "never"),
+        ("!(data.x === 1 ? 'a' : 'b')", "never"),
+        ("!(data.x === 1 ? '' : 0)", "depends"),
+        ("data.x === 1 ? 'a' : false", "never"),
+        ("data.x === 1 ? 'a' : true", "depends"),
+        ("data.x === 1 ? true : 'a'", "depends"),
+        ("user.id === 'eva' ? data.ok : true", "always"),
+        ("user.id ? true : data.ok", "always"),
     ],
 )
 def test_what_is_proved(rule: object, verdict: str) -> None:
@@ -69,11 +86,53 @@ def test_the_number_of_an_action_is_known_in_a_file_of_numbers() -> None:
         ("user.isAuthenticated ? data.a === 1 : data.b", "data.a === 1"),
         ("user.id === 'eva' ? data.a : data.b === 2", "data.b === 2"),
         ("data.a === user.data.tags", "data.a === user.data.tags"),
+        ("data.ok && true", "data.ok"),
+        ("data.ok || 0", "data.ok"),
+        ("data.a || user.id", 'data.a || "egon"'),  # the last one is what the rule comes out as
+        ("data.a || (true && true)", "data.a || (true)"),
+        ("data.a && (data.b || user.id === 'eva')", "data.a && (data.b)"),
+        ("(data.a ? data.b : data.c) && data.d", "(data.a ? data.b : data.c) && data.d"),
+        ("data.a ?? user.id === $x", 'data.a ?? "egon" === $x'),
+        ("data.a ? true : user.id === 'x'", "data.a ? true : false"),
+        ("user.data.level > 2 ? name === $x : data", "name === $x"),
+        ("`${user.id}/${data.x}` === 'x'", "`${\"egon\"}/${data.x}` === 'x'"),
+        ("[user.id, $x].includes(data.y)", '["egon", $x].includes(data.y)'),
+        ("user.data.role.length === data.x", "5 === data.x"),
+        ("user.data.none.deep === $x", "user.data.none.deep === $x"),  # it has no value
+        ("user.data.none === $x", "user.data.none === $x"),  # nor has this
+        ("user.data.none?.x ?? user.data.level === data.x", "user.data.none?.x ?? 3 === data.x"),
     ],
 )
 def test_what_it_depends_on(rule: str, condition: str) -> None:
     made = judged(rule)
     assert (made.verdict, made.condition) == ("depends", condition)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        ('a "quoted" ü', r'"a \"quoted\" ü"'),
+        ("x" * 58, '"' + "x" * 58 + '"'),
+        ("x" * 59, "user.data"),  # too long to be read
+        ({}, "user.data"),
+    ],
+)
+def test_what_is_known_stands_as_a_value_if_it_is_a_short_one(value: Any, shown: str) -> None:
+    made = one_rule("a/$x", "publish", "$x === user.data")
+    judgement = Reverse(made).judge(made.rules[0], Known(somebody(User("egon", value))))
+    assert judgement == Judgement("depends", f"$x === {shown}", made.rules[0])
+
+
+def test_two_rules_of_one_file_are_told_apart() -> None:
+    made = rules(
+        "event: {a: {publish: user.id === 'egon', subscribe: user.id === 'eva'}, b: {publish: user.data.level === 3}}"
+    )
+    reverse = Reverse(made)
+    for _ in range(2):
+        assert [reverse.judge(rule, Known(somebody())).verdict for rule in made.rules] == ["always", "never", "always"]
 
 
 def test_what_is_not_known_is_not_used() -> None:
@@ -82,7 +141,12 @@ def test_what_is_not_known_is_not_used() -> None:
     assert (made.verdict, made.condition) == ("depends", "user.data.role === 'admin'")
     assert judged("session.app === 'shop'").verdict == "always"
     assert judged("session.app === 'shop'", session=False).verdict == "depends"
+    assert judged("user.isAuthenticated").verdict == "always"
+    assert judged("user.isAuthenticated", is_authenticated=False).verdict == "depends"
+    assert judged("user.id === 'egon'", is_authenticated=False, user_data=False, session=False).verdict == "always"
     assert judged("$x === 'b'", variables={"x": "b"}).verdict == "always"
+    assert judged("name === 'a/b'", name="a/b").verdict == "always"
+    assert judged("$x + $y === 'bc'", pattern="$x/$y", variables={"x": "b"}).condition == "\"b\" + $y === 'bc'"
     assert judged("name === 'news'", pattern="news").verdict == "always"
 
 

@@ -98,7 +98,7 @@ ITEMS = """
 record:
   "limits": {read: true}
   "item/$id":
-    write: "_('limits').most > data && data > oldData && now < 100"
+    write: "_('limits').most > data && data > oldData && now < 100 && name !== ''"
 """
 WRITES = """
 records: {limits: {most: 9}, item/1: 3}
@@ -116,11 +116,14 @@ def test_parts_have_the_values_they_had_in_the_case() -> None:
     ran = outcomes(bench, WRITES)
     assert [outcome.fault for outcome in ran] == [""] * 4
     values = [[step.value for step in bench.explain(outcome).steps if step.depth == 1] for outcome in ran]
-    assert values == [[True, True, True], [True, False, None], [False, None, None], [True, True, False]]
+    assert values == [[True] * 4, [True, False, None, None], [False, None, None, None], [True, True, False, None]]
     coverage = Coverage(bench)
     for outcome in ran:
         coverage.add(outcome)
-    assert [str(gap) for gap in coverage.report().gaps] == ['record "limits" read: never decided']
+    assert [str(gap) for gap in coverage.report().gaps] == [
+        'record "limits" read: never decided',
+        "record \"item/$id\" write: `name !== ''` never false",
+    ]
 
 
 def test_only_who_asks_for_all_names_of_a_wildcard_is_told_what_it_reaches() -> None:

@@ -26,6 +26,8 @@ def tree(text: str) -> Node:
         ("[1]", "[1, 2]", False),
         ("[1, 2]", "[1]", False),
         ("[1]", "[2]", False),
+        ("[!data.a]", "[-data.a]", False),
+        ("[!data.a]", "[typeof data.a]", False),
         ("1", "'1'", False),
         ("0", "-0", False),
         ("'a'", "'b'", False),
