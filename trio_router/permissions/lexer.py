@@ -88,7 +88,7 @@ class _Lexer:
                 while end < len(source) and source[end] in _WORD:
                     end += 1
                 token = Token("word", source[at:end], at, end)
-            elif letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS and at + 1 < len(source)):
+            elif letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS):
                 token, end = _number(source, at)
             elif letter in "'\"":
                 token, end = _text(source, at)
@@ -137,6 +137,8 @@ def _operator(source: str, at: int) -> tuple[Token, int]:
     if source.startswith(("//", "/*"), at):
         raise ExpressionError("comments are not allowed in an expression; write them in the file, after #", at)
     for operator in _BY_FIRST.get(source[at], ()):
+        if operator == "?." and source[at + 2 : at + 3] in _DIGITS:
+            continue  # a choice whose first value starts with a dot
         if source.startswith(operator, at):
             return Token("operator", operator, at, at + len(operator)), at + len(operator)
     raise ExpressionError(f"the character {source[at]!a} has no meaning here", at)
@@ -144,19 +146,18 @@ def _operator(source: str, at: int) -> tuple[Token, int]:
 
 def _number(source: str, at: int) -> tuple[Token, int]:
     end = _digits(source, at)
-    whole = end > at
     integer = source[at:end]
     is_float = False
     if source[end : end + 1] == ".":
         is_float = True
         end = _digits(source, end + 1)
-    if source[end : end + 1] in ("e", "E") and whole | is_float:
+    if source[end : end + 1] in ("e", "E"):
         sign = end + 1 + (source[end + 1 : end + 2] in ("+", "-"))
         is_float = True
         if _digits(source, sign) == sign:
             raise ExpressionError("digits must follow the e of a number", end)
         end = _digits(source, sign)
-    if end < len(source) and source[end] in _WORD:
+    if source[end : end + 1] in _WORD:
         raise ExpressionError("a number is written in decimal digits alone", at)
     if len(integer) > 1 and integer[0] == "0":
         raise ExpressionError("a number does not start with 0", at)
@@ -216,7 +217,7 @@ def _text(source: str, start: int) -> tuple[Token, int]:
         if escape in ("x", "u"):
             part, at = _code(source, at)
             parts.append(part)
-        elif escape in _ESCAPES and not (escape == "0" and source[at + 2 : at + 3] in _DIGITS and at + 2 < len(source)):
+        elif escape in _ESCAPES and not (escape == "0" and source[at + 2 : at + 3] in _DIGITS):
             parts.append(_ESCAPES[escape])
             at += 2
         else:

@@ -35,7 +35,7 @@ INSTEAD: Final = {
     "**": "** is not available in rules; write a * a",
 }
 UNAVAILABLE: Final = frozenset({
-    "++", "--", "<<", ">>", "^", "~", ";", "=>", "...", "}",
+    "++", "--", "<<", ">>", "^", "~", ";", "=>", "...",
     "instanceof", "new", "function", "delete", "void", "await", "yield", "this",
 })  # fmt: skip
 

@@ -358,6 +358,8 @@ session.id + session.app + session.strategy + session.remoteAddress
 'a' + 'b' === 'ab' ? now / 2 : 0
 (1, 2)
 1..x
+true?.5:1
+user?.5
 1.x
 2 ** 3
 a => a

@@ -311,6 +311,7 @@ def test_compiling_warns_of_nothing() -> None:
         ("data.none ?? 'else'", "else"),
         ("data.zero ?? 'else'", 0),
         ("data.missing ?? data.none ?? false", False),
+        ("data?.5:1", 0.5),
         ("data?.a?.b", UNDEFINED),
         ("data.none?.a.b.c", UNDEFINED),
         ("data.none?.[data.none.a]", UNDEFINED),
