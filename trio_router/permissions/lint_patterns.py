@@ -69,11 +69,11 @@ def variables(rules: Iterable[Rule]) -> Iterator[Found]:
     read = frozenset().union(*(rule.names for rule in listed))
     first = listed[0]
     tokens = first.pattern.tokens
-    at = 0
+    at = -1
     for number, token in enumerate(tokens):
-        at = first.pattern.text.find(f"${token.name}", at) if isinstance(token, Variable) else at
         if not isinstance(token, Variable):
             continue
+        at = first.pattern.text.index(f"${token.name}", at + 1)
         after = tokens[number + 1] if number + 1 < len(tokens) else None
         if isinstance(after, Literal) and after.text.startswith("_"):
             yield "R404", first, at, f"this is the variable ${token.name} and then {after.text.split('/')[0]!r}"

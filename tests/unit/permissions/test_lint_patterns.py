@@ -68,3 +68,52 @@ def test_variables_are_found_at_their_place() -> None:
         ("R402", 2, 6),
         ("R404", 2, 12),
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("$x", [("R401", 0, "no rule here reads $x")]),
+        ("a/$ab/$a", [("R401", 2, "no rule here reads $ab"), ("R401", 6, "no rule here reads $a")]),
+        ("$user1/$user", [("R401", 0, "no rule here reads $user1"),
+                          ("R402", 7, "$user is a part of the name, user is something else")]),
+        ("$read", []),
+        ("$read/$now", [("R402", 6, "$now is a part of the name, now is something else")]),
+        ("$read_id", [("R404", 0, "this is the variable $read and then '_id'")]),
+        ("a$read_id/b_c", [("R404", 1, "this is the variable $read and then '_id'")]),
+        ("$read/_id", []),
+        ("$read*_id", []),
+        ("$x_id/$read", [("R401", 0, "no rule here reads $x"), ("R404", 0, "this is the variable $x and then '_id'")]),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_variables(pattern: str, expected: list[tuple[str, int, str]]) -> None:
+    """With its place in the pattern."""
+    text = f'event:\n  "{pattern}":\n    publish: "{"$read === user.id" if "$read" in pattern else "now > 5"}"\n    subscribe: true\n'
+    found = [each for each in lint(text, "rules.yml") if each.code.startswith("R4")]
+    assert [(each.code, each.column - 4, each.text) for each in found] == expected
+    assert {(each.line, each.rule) for each in found} <= {(2, f'event "{pattern}"')}
+
+
+def test_what_is_said_of_a_rule_no_name_gets_to() -> None:
+    made = told("rpc", "request", {"*": True, "*$x": True})
+    assert made == [("R101", 4, "every name it matches goes to '*$x' in line 7")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({"a/*": "name === 'x'"}, "it reads name, so a wildcard that reaches it is denied"),
+        ({"a/$b*": "name === $b"}, "it reads name, so a wildcard that reaches it is denied"),
+        ({"a/*": True, "a/b": False}, "the rule of 'a/b' in line 7 has some of its names and is false"),
+        ({"a/*": True, "a/$u": "user.id === $u"}, "the rule of 'a/$u' in line 7 has some of its names and reads $u"),
+        ({"a/*": True, "a/$u/$v": "name === $v || $u === 'x'"},
+         "the rule of 'a/$u/$v' in line 7 has some of its names and reads $u"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_wildcard_that_is_never_allowed(rules: dict[str, object], text: str) -> None:
+    assert [each[2] for each in told("event", "subscribe", rules) if each[0] in ("R501", "R502")] == [text]
+
+
+def told(section: str, verb: str, rules: dict[str, object]) -> list[tuple[str, int, str]]:
+    text = json.dumps({section: {pattern: {verb: rule} for pattern, rule in rules.items()}}, indent=1)
+    return [(each.code, each.line, each.text) for each in lint(text, "rules.json") if each.code != "R401"]
