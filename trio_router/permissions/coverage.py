@@ -58,12 +58,11 @@ class Covered:
 
 @attrs.frozen(eq=False)
 class _Side:
-    """One part of a rule, or the rule itself (``node`` is None), with the words for its two outcomes."""
+    """One part of a rule, or the rule itself (``node`` is None), with the words for its two outcomes, which ``test`` tells apart."""
 
-    rule: Rule
     node: Node | None
     words: tuple[str, ...]
-    test: Callable[[Any], bool]
+    test: Callable[[Any], bool] = truthy
     seen: set[bool] = attrs.field(factory=set)
 
 
@@ -132,21 +131,21 @@ class Coverage:
 def _sides(rule: Rule) -> Iterator[_Side]:
     """The rule itself first, then its parts from left to right."""
     if rule.tree is None:
-        yield _Side(rule, None, ("never decided",), bool)
+        yield _Side(None, ("never decided",))
         return
-    yield _Side(rule, None, ("never allowed", "never denied"), bool)
+    yield _Side(None, ("never allowed", "never denied"))
     for node in walk(rule.tree):
-        yield from _sides_of(rule, node)
+        yield from _sides_of(node)
 
 
-def _sides_of(rule: Rule, node: Node) -> Iterator[_Side]:
+def _sides_of(node: Node) -> Iterator[_Side]:
     truth = "never true", "never false"
     if isinstance(node, Junction) and node.operator == "??":
         for operand in node.operands[:-1]:
-            yield _Side(rule, operand, ("never there", "always there"), present)
+            yield _Side(operand, ("never there", "always there"), present)
     elif isinstance(node, Junction):
         for operand in node.operands:
-            yield _Side(rule, operand, truth, truthy)
+            yield _Side(operand, truth)
     elif isinstance(node, Conditional):
         for part in (node.test, node.yes, node.no):
-            yield _Side(rule, part, truth, truthy)
+            yield _Side(part, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,111 @@ def test_what_is_fine_is_left_alone(rule: object) -> None:
 )
 def test_findings_come_alone(rule: str, expected: list[str]) -> None:
     assert sorted(codes(rule)) == expected
+
+
+def said(rule: str) -> list[tuple[str, str]]:
+    """(code, text) of what is found, each at the place of the part it begins with."""
+    text = json.dumps({"event": {"a/$b": {"publish": rule}}}, ensure_ascii=False)
+    begins = text.index(json.dumps(rule)[1:-1]) + 1
+    found = [one for one in lint(text, "rules.json") if one.code != "R401"]
+    for one in found:
+        part = re.match(r"(?:where )?`(.*?)` ", one.text)
+        assert part is None or rule[one.column - begins :].startswith(part[1])
+    return [(one.code, one.text) for one in found]
+
+
+TYPES = "typeof gives one of string, number, boolean, object, undefined"
+EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly false"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        # Sides that are never equal.
+        ("user.id === null", [("R204", "`user.id === null` is always false: `user.id` is a text, `null` is null")]),
+        ("null !== user.id", [("R204", "`null !== user.id` is always true: `user.id` is a text, `null` is null")]),
+        ("undefined === now", [("R204", "`undefined === now` is always false: `now` is a number, `undefined` is undefined")]),
+        ("user.isAuthenticated === 'true'", [
+            ("R204", "`user.isAuthenticated === 'true'` is always false: `user.isAuthenticated` is true or false, `'true'` is a text"),
+        ]),
+        ("typeof data === 'list'", [("R205", f"`typeof data === 'list'` is always false: {TYPES}")]),
+        ("'list' !== typeof data", [("R205", f"`'list' !== typeof data` is always true: {TYPES}")]),
+        ("typeof data === 5", [("R204", "`typeof data === 5` is always false: `typeof data` is a text, `5` is a number")]),
+        ("name === 'b/x'", [("R206", "`name === 'b/x'` is always false: the pattern 'a/$b' does not match 'b/x'")]),
+        ("'a/x' !== name", []),
+        ("$b === ''", [("R206", "`$b === ''` is always false: $b is one segment of a name")]),
+        ("$b !== 'a/b'", [("R206", "`$b !== 'a/b'` is always true: $b is one segment of a name")]),
+        ("$b === 'a b'", [("R206", "`$b === 'a b'` is always false: $b is one segment of a name")]),
+        ("$b === 'a|b'", []),  # which ids of users may hold
+        ("action === 'write'", [("R206", "`action === 'write'` is always false: action is 'publish' here")]),
+        ("'x' !== action", [("R206", "`'x' !== action` is always true: action is 'publish' here")]),
+        ("user.id == 5", [("R304", "`user.id == 5` converts its sides before it compares them")]),
+        ("data.x != 5", [("R304", "`data.x != 5` converts its sides before it compares them")]),
+        ("data.x != null", []),
+        ("undefined == data.x", []),
+        ("data.x > 5", []),
+        # The same on both sides.
+        ("data.x !== data.x", [("R207", "`data.x !== data.x` compares something with itself")]),
+        ("data.x == data.x", [("R207", "`data.x == data.x` compares something with itself")]),
+        ("`${$b}` === `${$b}`", [("R207", "``${$b}` === `${$b}`` compares something with itself")]),
+        ("data.x >= data.x", []),
+        ("data.x.trim() === data.x.trim()", []),  # which may fail
+        # What does not depend on anything.
+        ("true && true", [("R201", "`true && true` is always true")]),
+        ("data.x ? true : true", [("R201", "`data.x ? true : true` is always true")]),
+        ("!(data.x && false)", [("R201", "`!(data.x && false)` is always true")]),
+        ("null == undefined", [("R201", "`null == undefined` is always true")]),
+        ("data.x && null === undefined", [("R202", "`data.x && null === undefined` is never true")]),
+        ("1 > 2 ? data.x === 1 : false", [("R202", "`1 > 2 ? data.x === 1 : false` is never true")]),
+        ("1 < 2 ? data.x === 1 : false", [("R203", "`1 < 2` is always true")]),
+        ("null.x && data.x === 1", [("R202", "`null.x && data.x === 1` is never true")]),  # it fails
+        ("data.x === 1 || null.x.y === 1", [("R203", "`null.x.y === 1` is always false")]),
+        ("data.x === 1 && (1 > 2 || data.y === 1)", [("R203", "`1 > 2` is always false")]),
+        ("data.x === 1 && (true || data.y === 1)", [("R203", "`true || data.y === 1` is always true")]),  # and not true alone
+        ("data.x ? 1 > 2 : data.y === 1", [("R203", "`1 > 2` is always false")]),
+        ("data.x === 1 && (data.y ? 1 < 2 : !true)", [
+            ("R203", "`1 < 2` is always true"), ("R203", "`!true` is always false"),
+        ]),
+        ("[data.x && false].length === 1", [("R203", "`false` is always false")]),
+        ("(data.x ?? 1) === 1", []),
+        ("user.id === 5 || true", [("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number")]),
+        # Results that are not true or false.
+        ("data.x && 1", [("R203", "`1` is always true"), ("R301", "`1` is a number, and only true allows")]),
+        ("data.x ? 'a' : 5", [
+            ("R301", "`'a'` is a text, and only true allows"), ("R301", "`5` is a number, and only true allows"),
+        ]),
+        ("data.x ?? 'a'", [("R302", f"`data.x` {EXACTLY}"), ("R301", "`'a'` is a text, and only true allows")]),
+        ("data.x && data.y", [("R302", f"`data.y` {EXACTLY}")]),
+        ("data.x ? data.y : data.z", [("R302", f"`data.y` {EXACTLY}"), ("R302", f"`data.z` {EXACTLY}")]),
+        ("now", [("R301", "`now` is a number, and only true allows")]),
+        ("data.x || null", [("R302", f"`data.x` {EXACTLY}"), ("R203", "`null` is always false")]),
+        # What may fail before it is its turn.
+        ("user.data.a.b === 1 || $b === 'x'", [("R303", "where `user.data.a` fails, what follows || is not asked")]),
+        ("user.data?.a.b === 1 || $b === 'x'", []),
+        ("data.a?.b.c === 1 || $b === 'x'", []),
+        ("data.a.b.c === 1 || $b === 'x'", [("R303", "where `data.a.b` fails, what follows || is not asked")]),
+        ("data.a.b[0] === 1 || $b === 'x'", [("R303", "where `data.a.b` fails, what follows || is not asked")]),
+        ("data.list[0].x === 1 || $b === 'x'", [("R303", "where `data.list[0]` fails, what follows || is not asked")]),
+        ("data.a.trim() === 'x' || $b === 'x'", [("R303", "where `data.a.trim()` fails, what follows || is not asked")]),
+        ("_('x').y === 1 || $b === 'x'", [("R303", "where `_('x').y` fails, what follows || is not asked")]),
+        ("data.a && data.a.b === 1 || $b === 'x'", []),
+        ("(data.a || data.b) && data.b.c === 1 || $b === 'x'", []),
+        ("(data.a || data.b.c) && $b === 'y' || $b === 'x'", [("R303", "where `data.b.c` fails, what follows || is not asked")]),
+        ("data.a.b === 1 && data.a.b === 2 || $b === 'x'", [("R303", "where `data.a.b` fails, what follows || is not asked")]),
+        ("$b === 'x' || data.a.b === 1", []),  # nothing follows
+        ("user.id.length === 3 || $b === 'x'", []),
+        ("data.a.b === 1 || data.c.d === 1 || $b === 'x'", [("R303", "where `data.a.b` fails, what follows || is not asked")]),
+        # Variables in quotes.
+        ("data.x === 'x$b' || data.y === '$b$b'", [
+            ("R403", "`'x$b'` is a text; it does not hold what $b stands for"),
+            ("R403", "`'$b$b'` is a text; it does not hold what $b stands for"),
+        ]),
+        ("data.x === 'costs $'", []),
+        ("data.x === `$b`", []),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_an_expression(rule: str, expected: list[tuple[str, str]]) -> None:
+    assert said(rule) == expected
 
 
 @pytest.mark.parametrize(
