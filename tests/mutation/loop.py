@@ -62,7 +62,7 @@ def _outcome(mutant: str, tests: list[tuple[pytest.Item, float]]) -> int:
     trampoline.get_mutant_under_test = lambda: mutant
     signal.signal(signal.SIGPROF, lambda *_: os._exit(TOO_LONG))
     for (item, seconds), following in itertools.zip_longest(tests, [item for item, _ in tests[1:]]):
-        signal.setitimer(signal.ITIMER_PROF, 3 + 3 * seconds)
+        signal.setitimer(signal.ITIMER_PROF, 1 + 3 * seconds)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         if item.session.testsfailed:
             return NOTICED

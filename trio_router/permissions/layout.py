@@ -102,7 +102,7 @@ def _next(source: str, at: int, *, operand: bool) -> tuple[str, str]:
     letter = source[at]
     if letter in "'\"`" or (letter == "/" and operand):
         return source[at : _closed(source, at)], "value"
-    if letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS and source[at + 1 : at + 2]):
+    if letter in _DIGITS or (letter == "." and source[at + 1 : at + 2] in _DIGITS):
         end = at
         while end < len(source) and (
             source[end] in _WORD or source[end] == "." or (source[end] in "+-" and source[end - 1] in "eE")

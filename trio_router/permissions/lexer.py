@@ -127,7 +127,9 @@ class _Lexer:
             return True
         last = self._found[-1]
         if last.kind == "word":
-            return last.value in ("typeof", "in")
+            before = self._found[-2] if len(self._found) > 1 else last
+            is_key = before.kind == "operator" and before.value in (".", "?.")
+            return last.value in ("typeof", "in") and not is_key
         if last.value == "`":  # one that opens a template is followed by a chunk
             return False
         return last.kind == "operator" and last.value not in (")", "]", "}")

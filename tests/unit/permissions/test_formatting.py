@@ -94,6 +94,65 @@ def test_a_file_is_written_in_the_one_way() -> None:
         ("'a'in data", "'a' in data"),
         ("1e+5<data.n", "1e+5 < data.n"),
         ("_('a/'+data.id).n>0", "_('a/' + data.id).n > 0"),
+        ("1 .a", "1 .a"),
+        ("1 ?. a", "1?.a"),
+        ("a ?. [ 0 ]", "a?.[0]"),
+        ("! ( a )", "!(a)"),
+        ("- ( a )", "-(a)"),
+        ("+ [ 1 ]", "+[1]"),
+        ("a && ( b )", "a && (b)"),
+        ("a in [ 1 ]", "a in [1]"),
+        ("( a ) ( b )", "(a)(b)"),
+        ("[ 1 ] [ 0 ]", "[1][0]"),
+        ("! ! a", "!!a"),
+        ("- + a", "-+a"),
+        ("+ + a", "+ +a"),
+        ("+ - a", "+-a"),
+        ("! - a", "!-a"),
+        ("- ! a", "-!a"),
+        ("a + + b", "a + +b"),
+        ("a--b", "a - -b"),
+        ("a*-1", "a * -1"),
+        ("[-1,+2,!3]", "[-1, +2, !3]"),
+        ("typeof- a", "typeof -a"),
+        ("typeof typeof a", "typeof typeof a"),
+        ("typeof[1]", "typeof [1]"),
+        ("typeof /a/", "typeof /a/"),
+        ("'a' in /b/.c", "'a' in /b/.c"),
+        ('""', "''"),
+        ('"\'"', '"\'"'),
+        ("'\"'", "'\"'"),
+        ("'a'+\"b\"", "'a' + 'b'"),
+        ('"a', '"a'),
+        ('"', '"'),
+        ('`"`', '`"`'),
+        ("1E-5-1", "1E-5 - 1"),
+        ("5.+1", "5. + 1"),
+        (".5.5", ".5.5"),
+        ("0x1f", "0x1f"),
+        ("a1$_b", "a1$_b"),
+        ("a===b!==c==d!=e<=f>=g&&h||i??j", "a === b !== c == d != e <= f >= g && h || i ?? j"),
+        ("a<b>c=d", "a < b > c = d"),
+        ("a**b*c/d%e", "a ** b * c / d % e"),
+        ("a?.b:c", "a?.b : c"),
+        ("a?b?.c:d", "a ? b?.c : d"),
+        (r"'a\'b'+c", r"'a\'b' + c"),
+        (r"/[\]/]/+c", r"/[\]/]/ + c"),
+        ("/[[]/+c", "/[[]/ + c"),
+        ("/a/gi .test( b )", "/a/gi.test(b)"),
+        ("(a)/b/c", "(a) / b / c"),
+        ("[a]/b/c", "[a] / b / c"),
+        ("1/2/3", "1 / 2 / 3"),
+        ("'a'/b/c", "'a' / b / c"),
+        ("`${'}'}`+d", "`${'}'}` + d"),
+        ("`${`}`}`+d", "`${`}`}` + d"),
+        ("`${a}${b}`+d", "`${a}${b}` + d"),
+        (r"`\`${a}`+d", r"`\`${a}` + d"),
+        ("`a${b", "`a${b"),
+        ("/a", "/a"),
+        ("'a", "'a"),
+        ("\ta\n\nb ", "a b"),
+        ("a;b", "a ; b"),
     ],
 )
 def test_one_spacing(written: str, laid_out: str) -> None:
@@ -109,10 +168,26 @@ def test_whatever_is_laid_out_comes_to_rest(text: str) -> None:
     broken(once)
 
 
-def test_a_long_expression_is_broken_at_what_binds_least() -> None:
-    assert broken("a && (b || c) || d && e") == ["a && (b || c)", "|| d && e"]
-    assert broken("a ? b && c : d") == ["a", "? b && c", ": d"]
-    assert broken("a.includes(b && c)") == ["a.includes(b && c)"]
+@pytest.mark.parametrize(
+    ("expression", "lines"),
+    [
+        ("", [""]),
+        ("a", ["a"]),
+        ("a&&b", ["a", "&& b"]),
+        ("a && (b || c) || d && e", ["a && (b || c)", "|| d && e"]),
+        ("a || b ?? c", ["a", "|| b", "?? c"]),
+        ("a ? b && c : d", ["a", "? b && c", ": d"]),
+        ("a ? b || c : d ? e : f", ["a", "? b || c", ": d", "? e", ": f"]),
+        ("(a ? b : c) || d", ["(a ? b : c)", "|| d"]),
+        ("a && (b && (c && d)) && e", ["a", "&& (b && (c && d))", "&& e"]),
+        ("a[b && c] && d", ["a[b && c]", "&& d"]),
+        ("a.includes(b && c)", ["a.includes(b && c)"]),
+        ("[a || b][0]", ["[a || b][0]"]),
+        ("'a && b'", ["'a && b'"]),
+    ],
+)
+def test_a_long_expression_is_broken_at_what_binds_least(expression: str, lines: list[str]) -> None:
+    assert broken(expression) == lines
 
 
 @pytest.mark.parametrize(

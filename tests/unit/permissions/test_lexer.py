@@ -89,6 +89,7 @@ def test_tokens_are_as_long_as_they_can_be(source: str, expected: str) -> None:
         ("/=/", ["/=/"]),
         ("typeof /a/", ["/a/"]),
         ("b in /a/", ["/a/"]),
+        ("'.' in /a/", ["/a/"]),
         ("(/a/)", ["/a/"]),
         ("[/a/, /b/]", ["/a/", "/b/"]),
         ("!/a/", ["/a/"]),
@@ -97,6 +98,7 @@ def test_tokens_are_as_long_as_they_can_be(source: str, expected: str) -> None:
         ("8 / /a/", ["/a/"]),
         # where an operator must follow
         ("a / b / c", []),
+        ("a.in / b?.typeof / c", []),
         ("1 / 2 / 3", []),
         ("'a' / 2 / 3", []),
         ("(a) / 2 / 3", []),

@@ -37,6 +37,7 @@ wildcards = st.lists(st.sampled_from(["a", "b", "/", "*", "*", "-"]), min_size=1
 @given(many, st.sampled_from([0, 64]))
 @example([pattern("$/"), pattern("$")], 0)
 @example([pattern("*a*a*a"), pattern("*/")], 0)
+@example([pattern("$/b"), pattern("a*"), pattern("a/b")], 0)
 def test_the_first_pattern_that_matches_is_found(patterns: list[Pattern], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trie, "_FEW", few)
