@@ -154,8 +154,9 @@ def _blank(out: list[str], *, wanted: bool) -> None:
 
 def _items(root: Node, lines: list[str], write: Any) -> Iterator[_Item]:
     def item(depth: int, key: Node, head: str, body: Sequence[str] = ()) -> _Item:
-        above = lines[key.line - 2] if 2 <= key.line <= len(lines) + 1 else "-"
-        return _Item(depth, key.line, key.column, not above.strip(), head, list(body))
+        starts_line = not lines[key.line - 1][: key.column - 1].strip()
+        blank = starts_line and key.line > 1 and not lines[key.line - 2].strip()
+        return _Item(depth, key.line, key.column, blank, head, list(body))
 
     for section, section_key, patterns in root.entries():
         if section in OPTIONS:

@@ -14,6 +14,11 @@ from trio_router.permissions.formatting import format_rules
 from trio_router.permissions.layout import broken, lay_out
 
 ROOT = Path(__file__).parents[3]
+PAIRS = dict(
+    block.removesuffix("\n").partition("\n")[::2]
+    for block in (Path(__file__).parent / "formatted.txt").read_text().removeprefix("==== ").split("\n==== ")
+)
+"""By what they are about: a file, and below a line of dashes what comes out of it. \u240d is a carriage return."""
 
 WRITTEN = """\
 # top of file
@@ -68,6 +73,13 @@ rpc:
 def test_a_file_is_written_in_the_one_way() -> None:
     assert format_rules(WRITTEN, "rules.yml") == FORMATTED
     assert format_rules(FORMATTED, "rules.yml") == FORMATTED
+
+
+@pytest.mark.parametrize("about", PAIRS)
+def test_a_file_comes_out_with_its_comments_blank_lines_and_quotes(about: str) -> None:
+    written, _, formatted = PAIRS[about].replace("\u240d", "\r").partition("---- comes out as\n")
+    assert format_rules(written, "rules.yml") == formatted + "\n"
+    assert format_rules(formatted, "rules.yml") == formatted + "\n"
 
 
 @pytest.mark.parametrize(
@@ -204,40 +216,6 @@ def test_quotes_and_special_letters_keep_their_meaning(rule: str) -> None:
     text = json.dumps({"event": {"a/$b": {"publish": rule}}})
     once = format_rules(text, "rules.yml")
     assert format_rules(once, "rules.yml") == once
-
-
-def test_comments_in_odd_places() -> None:
-    text = """\
-event: # one
-  # two
-  a: # three
-    # four
-
-    publish: # five
-      true # six
-    # seven
-    subscribe: | # eight
-      user.id === 'a'
-      # no comment
-        # neither
-# nine
-# ten
-presence:
-  # eleven
-  "*":
-    allow: true
-  # twelve
-
-  # thirteen
-"""
-    text = text.replace("      # no comment\n        # neither\n", "")
-    once = format_rules(text, "rules.yml")
-    assert format_rules(once, "rules.yml") == once
-    words = "one two three four five six seven eight nine ten eleven twelve thirteen"
-    for word in words.split():
-        assert once.count(f"# {word}\n") == 1
-    assert "  # thirteen" in once
-    assert "# nine\n# ten\npresence:" in once
 
 
 def test_options_stand_before_sections() -> None:
