@@ -93,6 +93,9 @@ class Limits:
     # Shutdown: closes are spread over this window.
     drain_window: float = 5.0
     drain_timeout: float = 15.0
+    returns_per_second: float = (
+        250.0  # T14: when those sent away may come back is spread so that no more do; 0: drain_window alone
+    )
 
     # How often.
     rates: Rates = attrs.field(factory=Rates)

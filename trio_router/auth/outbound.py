@@ -25,7 +25,9 @@ from trio_router.auth.services import HttpAnswer, OutboundError
 from trio_router.errors import ConfigError, Problem
 
 CONNECTIONS: Final = 200
-IDLE_CONNECTIONS: Final = 20
+IDLE_CONNECTIONS: Final = 40
+"""More than a strategy asks at once by default: with fewer, a crowd of logins would open and close connections all the time."""
+
 IDLE_SECONDS: Final = 5.0
 
 MAX_PORT: Final = 65_535

@@ -3,12 +3,13 @@
 It owns when the service is asked: how often, how many at once, until when, and what to do while it is down (T59, T60).
 What is sent is in ``webhook_request``, what an answer means in ``webhook_answer``.
 
-The rule that keeps it honest: one login has one deadline over queueing, retries and the body of the last answer, and
-everything that is not a clear yes or no of the service is *unavailable*.
+The rule that keeps it honest: one login has one deadline over retries and the body of the last answer, from its turn on (until then the chain's
+deadline holds), and everything that is not a clear yes or no of the service is *unavailable*.
 """
 
 from __future__ import annotations
 
+import random
 import secrets
 from typing import Final
 
@@ -26,6 +27,7 @@ from trio_router.auth.webhook_request import Unsendable, WebhookRequest, prepare
 # fail (500) must not be able to shut everybody else out by opening the breaker.
 DOWN_REASONS: Final = frozenset({"timeout", "connect", "tls", "protocol"})
 DOWN_STATUSES: Final = frozenset({429, 502, 503, 504})
+PACE: Final = 0.05  # what one login counts for in the measure of how long they take
 RETRIED: Final = frozenset({"connect", "tls", "protocol"})  # not a timeout, which leaves no time
 
 
@@ -44,6 +46,7 @@ class WebhookStrategy:
         self._breaker = Breaker(services.clock, failures=options.breaker_failures, seconds=options.breaker_seconds)
         self._cache = AnswerCache(services.clock, seconds=options.cache_seconds, size=options.cache_size)
         self._cache_key = secrets.token_bytes(32)
+        self._pace = 0.0  # seconds that one login takes, lately
 
     async def start(self, request: LoginRequest) -> Answer:
         if not all(key in (request.auth or {}) for key in self._options.when):
@@ -65,13 +68,31 @@ class WebhookStrategy:
 
     async def _login(self, request: WebhookRequest) -> tuple[Answer, HttpAnswer | None]:
         try:
-            answer = await self._ask(request, trio.current_time() + self._options.timeout)
+            answer = await self._in_turn(request)
             return judge(self._options, answer), answer
         except OutboundError as error:
-            return Unavailable(error.reason), None
+            return Unavailable(error.reason, self._retry_after(error.reason)), None
         except Unusable as error:
             self._log.warning("webhook_answer", service=self._options.host, reason=error.reason, detail=error.detail)
             return Unavailable(error.reason), None
+
+    async def _in_turn(self, request: WebhookRequest) -> HttpAnswer:
+        """Wait for a turn, and ask."""
+        if self._slots.statistics().tasks_waiting >= self._options.queue and not self._slots.available_tokens:
+            raise OutboundError("busy")
+        async with self._slots:
+            began = trio.current_time()
+            try:
+                return await self._ask(request, began + self._options.timeout)
+            finally:
+                self._pace += PACE * (trio.current_time() - began - self._pace)
+
+    def _retry_after(self, reason: str) -> float | None:
+        """Those who find too many waiting may come again when these have had their turn, and not all together (T14)."""
+        if reason != "busy":
+            return None
+        waits = self._slots.statistics().tasks_waiting * self._pace / self._options.concurrency
+        return random.uniform(1.0, 2.0) * max(1.0, waits)  # noqa: S311 - it spreads, it hides nothing
 
     async def _ask(self, request: WebhookRequest, deadline: float) -> HttpAnswer:
         """The service's answer, after as many attempts as the options and the deadline allow."""
@@ -79,7 +100,7 @@ class WebhookStrategy:
         while True:
             result: HttpAnswer | OutboundError
             try:
-                result = await self._attempt(request, deadline)
+                result = await self._guarded(request, deadline)
                 again = result.status in self._options.retry_statuses
             except OutboundError as error:
                 result = error
@@ -92,31 +113,15 @@ class WebhookStrategy:
             raise result
         return result
 
-    async def _attempt(self, request: WebhookRequest, deadline: float) -> HttpAnswer:
-        if self._slots.statistics().tasks_waiting >= self._options.queue and not self._slots.available_tokens:
-            raise OutboundError("busy")
-        with trio.move_on_at(deadline) as waiting:
-            await self._slots.acquire()
-        if waiting.cancelled_caught:
-            raise OutboundError("busy")
-        try:
-            return await self._guarded(request, deadline)
-        finally:
-            self._slots.release()
-
     async def _guarded(self, request: WebhookRequest, deadline: float) -> HttpAnswer:
         """One request, if the breaker lets it pass, and what it says about the service."""
         permit = self._breaker.begin()
         if permit is None:
             raise OutboundError("breaker_open")
-        fair = deadline - trio.current_time() >= self._options.timeout / 2
         try:
             answer = await self._send(request, deadline)
         except OutboundError as error:
-            if error.reason == "timeout" and not fair:  # it waited for its turn too long to say anything
-                self._breaker.abandoned(permit)
-            else:
-                self._report(permit, down=error.reason in DOWN_REASONS)
+            self._report(permit, down=error.reason in DOWN_REASONS)
             raise
         except BaseException:
             self._breaker.abandoned(permit)

@@ -79,7 +79,7 @@ class WebhookOptions:
 
     max_body: int = attrs.field(default=64 * KIB, validator=_between(0, MIB))
     concurrency: int = attrs.field(default=32, validator=_between(1, 150))
-    queue: int = attrs.field(default=1_000, validator=_between(0, 100_000))
+    queue: int = attrs.field(default=2_000, validator=_between(0, 100_000))
     breaker_failures: int = attrs.field(default=5, validator=_between(0, 1_000))
     breaker_seconds: float = attrs.field(default=2.0, validator=_between(0.01, 600))
 

@@ -32,7 +32,7 @@ Strategies = Callable[[str], StrategyType]
 _ROUTE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 NOT_KEYS: Final[dict[type, frozenset[str]]] = {Config: frozenset({"base", "source", "made"})}
-MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace", "overload_delay"})
+MAY_BE_ZERO: Final = frozenset({"drain_window", "expiry_grace", "overload_delay", "returns_per_second"})
 
 
 @attrs.frozen

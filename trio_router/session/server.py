@@ -33,15 +33,9 @@ from trio_router.session.firewall import contain
 from trio_router.session.link import Link, LinkClosed
 from trio_router.session.native import NativeProtocol
 from trio_router.session.protocol import NATIVE, Conversation, Host, Seat, SessionProtocol
+from trio_router.session.returns import Returns
 from trio_router.session.turns import Turns
 from trio_router.storage.records import RecordStore
-
-SENT_AWAY: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
-"""Closes after which clients are told when to come back."""
-
-RETRY_AFTER: Final = 1.0
-"""Seconds after which clients sent away by a drain or an overload may come back, at the earliest."""
-
 
 CUT_TIMEOUT: Final = 1.0
 """Seconds that those who were cut at the end of a drain have for their close frame."""
@@ -86,6 +80,7 @@ class SessionServer:
         self._timers = timers
         self._log = log
         self._jitter = jitter
+        self._returns = Returns(jitter)
         self._turns = Turns()
         self._protocols = protocols or {NATIVE: NativeProtocol()}
         self._host = Host(
@@ -101,6 +96,7 @@ class SessionServer:
         self._open: dict[str, Ending] = {}
         self._waiting: dict[str, Ending] = {}  # sessions in quarantine, in the order they came
         self._draining = False
+        self._crowd = 0  # how many sessions there were when the drain began
         self._dismissed = False
         self._empty = trio.Event()
         self._empty.set()
@@ -208,9 +204,9 @@ class SessionServer:
 
     def _retry_after(self, code: CloseCode) -> float | None:
         """Advice that differs from client to client, so that those sent away together do not come back together (T14)."""
-        if code.number not in SENT_AWAY:
-            return None
-        return RETRY_AFTER + self._jitter() * self.limits.drain_window
+        if code == codes.RESTART:
+            return self._returns.of_crowd(self._crowd, self.limits)
+        return self._returns.of_one(len(self._waiting), self.limits) if code == codes.OVERLOADED else None
 
     def shed(self) -> int:
         """The router does not keep up: send a half of those away who wait for a login, who came last; gives how many."""
@@ -224,7 +220,7 @@ class SessionServer:
 
     def send_away(self) -> None:
         """End every session in this step, and each that comes: when to come back is spread, as by :meth:`drain`, which is to follow."""
-        self._draining = True
+        self._drains()
         for ending in tuple(self._open.values()):
             self._end_softly(ending)
 
@@ -233,8 +229,8 @@ class SessionServer:
 
         Returns when no session is left, or cuts those that are after ``drain_timeout``. New sessions are sent away at once.
         """
-        self._draining = True
         limits = self.limits
+        self._drains()
         for ending in tuple(self._open.values()):
             self._timers.after(self._jitter() * limits.drain_window, partial(self._end_softly, ending))
         with trio.move_on_after(limits.drain_timeout):
@@ -243,6 +239,10 @@ class SessionServer:
             ending.end(codes.RESTART)
         with trio.move_on_after(CUT_TIMEOUT):
             await self._empty.wait()
+
+    def _drains(self) -> None:
+        self._draining = True
+        self._crowd = max(self._crowd, len(self._open))
 
     def dismiss(self) -> None:
         """End every session now, and each that comes, for good: the app is not served any more."""

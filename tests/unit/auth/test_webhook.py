@@ -469,26 +469,45 @@ class TestBounds:
                 nursery.start_soon(one)
             while len(found) < 7 or service.in_flight < 2:
                 await trio.testing.wait_all_tasks_blocked(0.005)
-            assert found == [Unavailable("busy")] * 7
+            assert all(isinstance(answer, Unavailable) and answer.reason == "busy" for answer in found)
+            waits = {answer.retry_after for answer in found if isinstance(answer, Unavailable)}
+            assert len(waits) == 7  # they are told when to come again, each at a time of its own (T14)
+            assert all(wait is not None and wait >= 1 for wait in waits)
             gate.set()
         assert found[7:] == [ALICE] * 5
         assert service.most_in_flight == 2
 
-    async def test_waiting_for_a_turn_counts_towards_the_deadline(self, build: Build, service: HttpService) -> None:
-        service.behave = hang()
-        strategy = build(concurrency=1, timeout=0.2, breaker_failures=0)
+    @pytest.mark.threat("T14")
+    async def test_they_are_told_to_come_when_those_who_wait_have_had_their_turn(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        class Slow(NoOutbound):
+            async def request(self, *args: Any, **options: Any) -> HttpAnswer:
+                await trio.sleep(1)
+                return http(200, b"alice", "text/plain")
+
+        options = WebhookOptions("http://127.0.0.1:9/", concurrency=1, queue=80)
+        strategy = WebhookType().build(options, services(tmp_path, outbound=Slow()))
         found: list[Answer] = []
 
         async def one() -> None:
             found.append(await strategy.start(login_request()))
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(one)
-            nursery.start_soon(one)
-        assert {answer.reason for answer in found if isinstance(answer, Unavailable)} <= {"timeout", "busy"}
-        assert len(found) == 2
+            for _ in range(81):
+                nursery.start_soon(one)
+            await trio.sleep(40.5)  # by now it is known how long each takes
+            assert found == [ALICE] * 40
+            for _ in range(41):
+                nursery.start_soon(one)
+            await trio.testing.wait_all_tasks_blocked()
+            (late,) = found[40:]
+            assert isinstance(late, Unavailable)
+            assert late.retry_after is not None
+            assert 40 < late.retry_after < 160  # 80 wait, a second each
+            nursery.cancel_scope.cancel()
 
-    async def test_a_login_that_came_late_to_its_turn_says_nothing_about_the_service(
+    async def test_waiting_for_a_turn_is_no_fault_of_the_service(
         self, tmp_path: Path, autojump_clock: trio.testing.MockClock
     ) -> None:
         class Slow(NoOutbound):
@@ -508,7 +527,7 @@ class TestBounds:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one)
             nursery.start_soon(one)
-        assert found == [ALICE, Unavailable("timeout")]
+        assert found == [ALICE, ALICE]
         assert await strategy.start(login_request()) == ALICE
 
 
