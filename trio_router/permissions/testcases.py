@@ -194,9 +194,12 @@ class _Reader:
             return None, False
         key, value = asked[0]
         assert value is not None  # noqa: S101 - for the type checker
-        action = _ACTIONS.get(value.value) if value.kind == "text" else None
+        if value.kind != "text":
+            self._problem(value, f"expected an action such as event.publish, not a {value.kind}", f"{field} {key}")
+            return None, False
+        action = _ACTIONS.get(value.value)
         if action is None:
-            hint = closest(str(value.value), _ACTIONS) or "; expected for example event.publish"
+            hint = closest(value.value, _ACTIONS) or "; expected for example event.publish"
             self._problem(value, f"unknown action {value.value!r}{hint}", f"{field} {key}")
         return action, key == "allow"
 
@@ -297,11 +300,15 @@ class _Reader:
 
     def _reason(self, node: Node | None, allowed: bool, field: str) -> Reason | None:
         known = _ALLOWED if allowed else _DENIALS
+        expected = f"; expected one of {', '.join(known)}"
         if node is None:
             return None
-        reason = known.get(node.value) if node.kind == "text" else None
+        if node.kind != "text":
+            self._problem(node, f"a reason is a text, not a {node.kind}{expected}", f"{field} reason")
+            return None
+        reason = known.get(node.value)
         if reason is None:
-            hint = closest(str(node.value), known) or f"; expected one of {', '.join(known)}"
+            hint = closest(node.value, known) or expected
             self._problem(node, f"unknown reason {node.value!r}{hint}", f"{field} reason")
         return reason
 

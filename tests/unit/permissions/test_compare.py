@@ -301,6 +301,15 @@ def test_lines_of_another_kind_are_passed_over_and_what_is_no_line_is_counted() 
     assert (replay.decisions, replay.unreadable) == (0, 4)
 
 
+def test_decisions_are_counted_by_what_becomes_of_them() -> None:
+    new = "event: {same: {publish: true}, changes: {publish: false}, unknown: {publish: user.data.x}}"
+    replay = Replay(rules(ALL), rules(new))
+    for name in 2 * ("same", "changes", "unknown", REDACTED):
+        replay.take({"user": "a", "action": "event.publish", "name": name, "allowed": True})
+    counts = (replay.decisions, replay.same, replay.changed, replay.unknown, replay.unreadable)
+    assert counts == (6, 2, 2, 2, 2)
+
+
 def test_only_the_first_differences_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_module, "MAX_DIFFERENCES", 2)
     replay = Replay(rules(ALL), rules("event: {y: {publish: true}}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,16 @@ def test_times(written: str, now: int | None) -> None:
                 only(**times)
         else:
             assert only(**times).now == now
+
+
+def test_times_are_in_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XST-5")
+    time.tzset()
+    try:
+        assert only(", now: 1970-01-02").now == 86_400_000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

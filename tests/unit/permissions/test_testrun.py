@@ -27,6 +27,8 @@ event:
     publish: "now === 1714564800123"
   "mine/$userid":
     subscribe: "user.id === $userid"
+  "own/*":
+    subscribe: "user.id === 'egon'"
 """
 
 
@@ -47,6 +49,8 @@ def ran(case: str, rules: str = RULES) -> Outcome:
         "deny: event.publish, name: elsewhere, user: egon, reason: no_rule",
         "deny: event.publish, name: /, user: egon, reason: invalid_name",
         "deny: event.subscribe, name: '*', user: egon, reason: not_provable",
+        "allow: event.subscribe, name: own/*, user: egon, reason: allowed",
+        "deny: event.subscribe, name: own/*, user: bob, reason: rule_false",
         "allow: event.publish, name: clock, user: egon, now: 1714564800123",
         "deny: event.publish, name: clock, user: egon",
         "deny: event.publish, name: closed, user: egon, data: y, told: closed for today",
