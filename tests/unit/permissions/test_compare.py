@@ -250,6 +250,7 @@ MORE = "a wildcard, and the rules read what the log does not hold"
         ("action === 'subscribe'", {}, "same", ""),
         ("now > 5", {}, "unknown", MORE),
         ("data === 5", {"action": "event.publish"}, "unknown", MORE),
+        ("oldData === null", {"action": "record.delete"}, "unknown", MORE),
         ("user.isAuthenticated", {}, "unknown", MORE),
         ("user.data === null", {}, "unknown", MORE),
         ("!(user.id === 'a' && session.app === 'x')", {}, "unknown", MORE),
@@ -258,14 +259,13 @@ MORE = "a wildcard, and the rules read what the log does not hold"
 )
 def test_what_becomes_of_a_recorded_wildcard(rule: str, entry: dict[str, Any], verdict: str, why: str) -> None:
     old = "event: {'*': {subscribe: true, publish: true}}"
-    verb = entry.get("action", "event.subscribe").partition(".")[2]
-    new = json.dumps({"event": {"a/*": {verb: json.loads(rule) if rule in ("true", "false") else rule}}})
+    section, verb = entry.get("action", "event.subscribe").split(".")
+    new = json.dumps({section: {"a/*": {verb: json.loads(rule) if rule in ("true", "false") else rule}}})
     asked = {"action": "event.subscribe", "name": "a/*", "rules": "another", **entry}
     assert replayed(old, new, **asked) == (verdict, why)
     # Rules for another action have nothing to do with it.
-    other = "subscribe" if verb == "publish" else "publish"
     both = json.loads(new)
-    both["event"]["a/*"][other] = "user.isAuthenticated"
+    both[section]["a/*"]["listen"] = "user.isAuthenticated"
     assert replayed(old, json.dumps(both), **asked) == (verdict, why)
 
 

@@ -65,7 +65,8 @@ def judged(rule: object, pattern: str = "a/$x", **known: Any) -> Judgement:
 def test_what_is_proved(rule: object, verdict: str) -> None:
     who = attrs.evolve(somebody(), strategy="users")
     made = one_rule("a/$x", "publish", rule)
-    assert Reverse(made).judge(made.rules[0], Known(who)).verdict == verdict
+    judgement = Reverse(made).judge(made.rules[0], Known(who))
+    assert (judgement.verdict, judgement.rule) == (verdict, made.rules[0])
 
 
 def test_the_number_of_an_action_is_known_in_a_file_of_numbers() -> None:
@@ -157,6 +158,8 @@ def test_the_rule_that_applies_to_a_name_is_asked() -> None:
     assert reverse.may(known, PUBLISH, "a/eva").verdict == "never"
     assert reverse.may(known, PUBLISH, "a/b/c").verdict == "always"
     assert reverse.may(known, PUBLISH, "b") == Judgement("never")
+    named = Reverse(rules("event: {'a/*': {publish: name === 'a/egon'}}"))
+    assert [named.may(known, PUBLISH, name).verdict for name in ("a/egon", "a/eva")] == ["always", "never"]
     assert reverse.may(known, Action.EVENT_SUBSCRIBE, "a/egon") == Judgement("never")
 
 
