@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_router.errors import RuleError
+from trio_router.permissions import formatting
 from trio_router.permissions.formatting import format_rules
 from trio_router.permissions.layout import broken, lay_out
 
@@ -228,6 +229,52 @@ def test_options_stand_before_sections() -> None:
 def test_a_refused_file_is_not_formatted() -> None:
     with pytest.raises(RuleError, match=r"rules\.yml:1:22: event \"a\" publish: unknown name dat"):
         format_rules("event: {a: {publish: dat}}", "rules.yml")
+
+
+SIMPLE = """\
+event:
+  "a": # why
+    publish: "user.id==='a'"
+    subscribe: {rule: false, reason: "no"}
+"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "event: {a: {publish: user.id === 'b', subscribe: {rule: false, reason: no}}} # why",
+        "event: {a: {publish: false, subscribe: {rule: false, reason: no}}} # why",
+        "event: {a: {publish: user.id === 'a', subscribe: {rule: true, reason: no}}} # why",
+        "event: {a: {publish: user.id === 'a', subscribe: {rule: false, reason: yes}}} # why",
+        "event: {a: {publish: user.id === 'a', subscribe: false}} # why",
+        "event: {a: {publish: user.id === 'a', listen: {rule: false, reason: no}}} # why",
+        "event: {a: {publish: user.id === 'a'}} # why",
+        "event: {a: {publish: user.id === 'a', subscribe: {rule: false, reason: no}, listen: true}} # why",
+        "event: {a: {subscribe: {rule: false, reason: no}, publish: user.id === 'a'}} # why",
+        "event: {b: {publish: user.id === 'a', subscribe: {rule: false, reason: no}}} # why",
+        "record: {a: {write: user.id === 'a', read: {rule: false, reason: no}}} # why",
+        "actions: numeric # why\nevent: {a: {publish: user.id === 'a', subscribe: {rule: false, reason: no}}}",
+        "event: {a: {publish: user.id === 'a', subscribe: {rule: false, reason: no}}}",
+        "event: {a: {publish: user.id === 'a', subscribe: {rule: false, reason: no}}} # why # not\n# more",
+        "event: {a: {publish: user.id = 'a', subscribe: {rule: false, reason: no}}} # why",
+    ],
+)
+def test_what_means_something_else_is_thrown_away(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formatting, "_written", lambda *_: other)
+    with pytest.raises(RuleError) as caught:
+        format_rules(SIMPLE, "rules.yml")
+    assert str(caught.value) == "rules.yml: the file cannot be formatted without changing what it means"
+
+
+def test_an_expression_whose_layout_would_mean_something_else_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formatting, "lay_out", lambda expression: expression.replace("a", "b"))
+    assert "publish: \"user.id==='a'\"" in format_rules(SIMPLE, "rules.yml")
+
+
+def test_yaml_that_is_read_but_cannot_be_searched_for_comments_is_not_formatted() -> None:
+    with pytest.raises(RuleError) as caught:
+        format_rules("event: {a: {publish:\ttrue}}", "rules.yml")
+    assert str(caught.value) == "rules.yml: this YAML cannot be formatted"
 
 
 @pytest.mark.parametrize(
