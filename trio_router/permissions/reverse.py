@@ -19,14 +19,13 @@ import attrs
 
 from trio_router.identity import Identity
 from trio_router.payload import ABSENT
-from trio_router.permissions.compiler import Evaluate, type_of
+from trio_router.permissions.compiler import Evaluate
 from trio_router.permissions.decision import Action
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
 from trio_router.permissions.syntax import (
     Conditional,
     Constant,
-    Group,
     Junction,
     Name,
     Node,
@@ -79,8 +78,7 @@ class Outcome(enum.Flag):
 
 _NOTHING: Final = Outcome(0)
 _TRUTHY: Final = Outcome.TRUE | Outcome.OTHER
-_BOOLEAN: Final = Outcome.TRUE | Outcome.FALSE | Outcome.ERROR
-_ANYTHING: Final = _BOOLEAN | Outcome.OTHER
+_ANYTHING: Final = _TRUTHY | Outcome.FALSE | Outcome.ERROR
 
 
 class Reverse:
@@ -149,8 +147,6 @@ class _Partial:
                 if operand & Outcome.FALSE:
                     turned |= Outcome.TRUE
                 return turned
-            case Group():
-                return self.outcome(node.operand)
             case Junction():
                 return self._junction(node)
             case Conditional():
@@ -162,7 +158,7 @@ class _Partial:
                     found |= self.outcome(node.no)
                 return found
             case _:
-                return _BOOLEAN if type_of(node) == "boolean" else _ANYTHING
+                return _ANYTHING
 
     def _junction(self, node: Junction) -> Outcome:
         goes_on = {"&&": _TRUTHY, "||": Outcome.FALSE}.get(node.operator)

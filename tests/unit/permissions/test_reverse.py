@@ -60,6 +60,16 @@ def judged(rule: object, pattern: str = "a/$x", **known: Any) -> Judgement:
         ("data.x === 1 ? true : 'a'", "depends"),
         ("user.id === 'eva' ? data.ok : true", "always"),
         ("user.id ? true : data.ok", "always"),
+        ("!(user.id === 'eva' && data.x)", "always"),
+        ("!!(data.n > 1 || true)", "depends"),  # where data.n fails it is not asked further
+        ("user.isAuthenticated && user.id === 'eva' && data.x", "never"),
+        ("user.isAuthenticated ?? data.x", "always"),
+        ("data.x ?? true ?? data.y", "depends"),
+        ("data.x ?? false ?? false", "depends"),
+        ("(data?.x).y ?? true", "depends"),
+        ("null ?? 'a' ?? data.x", "never"),
+        ("data.x && user.id && true", "depends"),
+        ("user.id && data.x && 1", "never"),
     ],
 )
 def test_what_is_proved(rule: object, verdict: str) -> None:
@@ -89,7 +99,11 @@ def test_the_number_of_an_action_is_known_in_a_file_of_numbers() -> None:
         ("data.a === user.data.tags", "data.a === user.data.tags"),
         ("data.ok && true", "data.ok"),
         ("data.ok || 0", "data.ok"),
-        ("data.a || user.id", 'data.a || "egon"'),  # the last one is what the rule comes out as
+        ("user.id && data.a", "data.a"),
+        ("data.a || user.id", 'data.a || "egon"'),  # the last one is what it comes out as
+        ("data.a && user.id || data.b", '(data.a && "egon") || data.b'),
+        ("data.a && data.b && user.id || data.c", '(data.a && data.b && "egon") || data.c'),
+        ("user.id === $x + user.data.role", '"egon" === $x + "admin"'),
         ("data.a || (true && true)", "data.a || (true)"),
         ("data.a && (data.b || user.id === 'eva')", "data.a && (data.b)"),
         ("(data.a ? data.b : data.c) && data.d", "(data.a ? data.b : data.c) && data.d"),
