@@ -153,6 +153,8 @@ class Overlap:
     Both are read as automata side by side. ``states`` holds, as bits, the places of the wildcard in which it can be
     after the very texts that bring the pattern to its current place; some name matches both exactly if the
     wildcard can be at its end when the pattern is. The pattern's length is the number of steps.
+
+    A variable in the wildcard is taken for a ``*``, which matches more: then a name may be found in common where there is none.
     """
 
     def __init__(self, wildcard: Pattern) -> None:

@@ -212,6 +212,14 @@ def test_overlap_is_found_whenever_a_name_matches_both(pattern: str, wildcard: s
         assert overlaps(rule(pattern), Pattern.parse(wildcard))
 
 
+@settings(deadline=None)
+@given(rule_patterns(), rule_patterns())
+def test_overlap_of_two_patterns_with_variables_is_found_whenever_a_name_matches_both(one: str, other: str) -> None:
+    mine, theirs = regex_of(one), regex_of(other)
+    shared = any(mine.fullmatch(name) and theirs.fullmatch(name) for name in NAMES)
+    assert Overlap(rule(other))(rule(one)) or not shared
+
+
 @pytest.mark.parametrize(
     ("pattern", "wildcard", "expected"),
     [

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import attrs
 
-from trio_router.patterns import Overlap, Pattern, Star, Variable
+from trio_router.patterns import Overlap
 from trio_router.permissions.decision import Action
 from trio_router.permissions.rule import Rule
 from trio_router.permissions.ruleset import CompiledRules
@@ -100,7 +100,7 @@ def _reordered(action: Action, common: Sequence[Rule], after: dict[tuple[str, ..
         for first, second in islice(combinations(group, 2), left):
             left -= 1
             now_first, now_second = after[first.pattern.shape], after[second.pattern.shape]
-            if now_second.order < now_first.order and Overlap(_widened(first.pattern))(second.pattern):
+            if now_second.order < now_first.order and Overlap(first.pattern)(second.pattern):
                 yield Change("order", action, second, now_first)
 
 
@@ -113,11 +113,5 @@ class _Ranked:
 
     def below(self, rule: Rule) -> tuple[Rule, ...]:
         """The first rules that are less specific than ``rule`` and may apply to names of it."""
-        overlapping = (self._ranked[rank] for rank in self._trie.overlapping(Overlap(_widened(rule.pattern))))
+        overlapping = (self._ranked[rank] for rank in self._trie.overlapping(Overlap(rule.pattern)))
         return tuple(islice((other for other in overlapping if other.rank[:4] <= rule.rank[:4]), NEIGHBOURS))
-
-
-def _widened(pattern: Pattern) -> Pattern:
-    """``pattern`` with a ``*`` in the place of each variable: it matches all the same names, and more."""
-    tokens = tuple(Star() if isinstance(token, Variable) else token for token in pattern.tokens)
-    return Pattern(pattern.text, tokens)

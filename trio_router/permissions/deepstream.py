@@ -20,7 +20,7 @@ from trio_router import documents
 from trio_router.clock import ManualClock
 from trio_router.documents import DocumentError, Node
 from trio_router.errors import Problem, RuleError
-from trio_router.patterns import Overlap, Pattern, Star, Token, Variable
+from trio_router.patterns import Overlap
 from trio_router.permissions.compiler import type_of
 from trio_router.permissions.decision import Action
 from trio_router.permissions.formatting import format_rules
@@ -66,8 +66,7 @@ class Difference:
     text: str
 
     def __str__(self) -> str:
-        where = f"{self.rule}: " if self.rule else ""
-        return f"{self.code} {where}{self.text}"
+        return f"{self.code} {self.rule}: {self.text}"
 
 
 @attrs.frozen
@@ -201,17 +200,8 @@ def _precedence(rules: list[Rule], sources: RuleSources) -> Iterator[Difference]
     by_length = sorted(rules, key=lambda rule: (len(rule.pattern.text), rule.order))
     ranks = [rule.rank for rule in by_length]
     for (at, here), (later, there) in itertools.combinations(enumerate(by_length), 2):
-        if ranks[at] > ranks[later] and _may_overlap(here.pattern, there.pattern):
+        if ranks[at] > ranks[later] and Overlap(there.pattern)(here.pattern):
             text = (
                 f"{here.ref.pattern!r} applies to the names it shares with {there.ref.pattern!r}, which applies there: "
             )
             yield Difference(*sources.pattern_place(there), "D103", sources.named(there), text + DIFFERENCES["D103"])
-
-
-def _may_overlap(one: Pattern, other: Pattern) -> bool:
-    tokens: list[Token] = []
-    for token in other.tokens:
-        made = Star() if isinstance(token, Variable) else token
-        if not (tokens and isinstance(made, Star) and isinstance(tokens[-1], Star)):
-            tokens.append(made)
-    return Overlap(Pattern(other.text, tuple(tokens)))(one)

@@ -74,6 +74,7 @@ def test_which_rules_differ(rule: str, found: list[str]) -> None:
         ("a/$b/*", []),
         ("a.b/$c", ["D102"]),
         ("a/$b_c", ["D105"]),
+        ("a/$bC1_d", ["D105"]),
         ("$aVeryLongName/*", []),
         ("a/$b/_c", []),
     ],
@@ -185,10 +186,10 @@ def test_a_rule_that_compares_action_keeps_its_number() -> None:
             ),
         ),
         (
-            "event: {a/$b/x: {publish: true}, a/$c/x: {publish: true}}",
+            "event: {a/$b1/x: {publish: true}, a/$cD/x: {publish: true}}",
             (
-                "permissions.yml:1:43: event \"a/$c/x\" publish: 'a/$b/x' matches the same names; "
-                "deepstream uses 'a/$c/x' alone, so remove the other"
+                "permissions.yml:1:45: event \"a/$cD/x\" publish: 'a/$b1/x' matches the same names; "
+                "deepstream uses 'a/$cD/x' alone, so remove the other"
             ),
         ),
         ("event: 7", "permissions.yml:1:8: event: a section maps name patterns to actions, but here is a number"),

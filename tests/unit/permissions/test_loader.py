@@ -103,7 +103,9 @@ def test_action_is_the_verb_of_the_rule_that_runs() -> None:
     assert not ruleset.decide(somebody(), Action.EVENT_SUBSCRIBE, "a").allowed
 
 
-@pytest.mark.parametrize("pattern", ["*", "$x", "pvt:*", "pvt:a:b/$x:y", "p*:x", "$kind:x", "a-$x-*.b", "a" * 255, "sys:$x/*"])
+@pytest.mark.parametrize(
+    "pattern", ["*", "$x", "pvt:*", "pvt:a:b/$x:y", "p*:x", "$kind:x", "a-$x-*.b", "a" * 255, "sys:$x/*"]
+)
 def test_patterns_that_some_name_matches_are_accepted(pattern: str) -> None:
     assert one_rule(pattern, "publish", True).version
 
