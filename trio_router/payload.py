@@ -7,7 +7,6 @@ encoders use :attr:`json`, made at most once however many sessions receive it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -16,37 +15,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Payload:
-    """A JSON value in the two forms it is needed in, each made on first use."""
+    """A checked JSON ``value``, which nobody may change: every receiver shares it. ``written`` is :attr:`json`, once it was made."""
 
-    __slots__ = ("_decode", "_json", "_value")
+    __slots__ = ("value", "written")
 
-    def __init__(
-        self,
-        value: Any = None,
-        *,
-        json: bytes | None = None,
-        decode: Callable[[bytes], Any] | None = None,
-    ) -> None:
-        """A payload of a checked ``value``; or of ``json`` text, which ``decode`` turns into a value if asked."""
-        self._value = value
-        self._json = json
-        self._decode = decode
-
-    @property
-    def value(self) -> Any:
-        """The JSON value. Do not change it: every receiver shares it."""
-        if self._decode is not None:
-            assert self._json is not None  # noqa: S101 - set together in __init__
-            self._value = self._decode(self._json)
-            self._decode = None
-        return self._value
+    def __init__(self, value: Any = None, written: bytes | None = None) -> None:
+        self.value = value
+        self.written = written
 
     @property
     def json(self) -> bytes:
         """The value as compact JSON in UTF-8."""
-        if self._json is None:
-            self._json = _encode(self._value)
-        return self._json
+        written = self.written
+        if written is None:
+            written = self.written = _encode(self.value)
+        return written
 
     @property
     def is_absent(self) -> bool:

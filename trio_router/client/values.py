@@ -70,7 +70,7 @@ def outgoing(value: Any) -> Payload:
     try:
         text: bytes = _encode(value)
         # One level less than a message may have: the message is around it.
-        return Payload(strictjson.decode(text, depth=strictjson.MAX_DEPTH - 1), json=text)
+        return Payload(strictjson.decode(text, depth=strictjson.MAX_DEPTH - 1), text)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         msg = f"not a JSON value: {exc}"
         raise ValueError(msg) from None

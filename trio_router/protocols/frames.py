@@ -20,22 +20,24 @@ _LONG: Final = struct.Struct("!BBQ").pack
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked text frame around ``payload``, which is UTF-8 already (RFC 6455, 5.2)."""
     size = len(payload)
-    if size < 126:  # the busiest cases of all, without another call
-        return _SHORT(_FIN_TEXT, size) + payload
-    if size < 65_536:
-        return _MEDIUM(_FIN_TEXT, 126, size) + payload
-    return _frame(_FIN_TEXT, payload)
+    return (_TEXT_HEADERS[size] if size < _USUAL else _header(_FIN_TEXT, size)) + payload
 
 
 def binary_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked binary frame around ``payload``."""
-    return _frame(_FIN_BINARY, payload)
-
-
-def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
+    return (_BINARY_HEADERS[size] if size < _USUAL else _header(_FIN_BINARY, size)) + payload
+
+
+def _header(first: int, size: int) -> bytes:
     if size < 126:
-        return _SHORT(first, size) + payload
+        return _SHORT(first, size)
     if size < 65_536:
-        return _MEDIUM(first, 126, size) + payload
-    return _LONG(first, 127, size) + payload
+        return _MEDIUM(first, 126, size)
+    return _LONG(first, 127, size)
+
+
+_USUAL: Final = 1_024
+"""Sizes below which headers are made beforehand, for most messages are that short."""
+_TEXT_HEADERS: Final = tuple([_header(_FIN_TEXT, size) for size in range(_USUAL)])
+_BINARY_HEADERS: Final = tuple([_header(_FIN_BINARY, size) for size in range(_USUAL)])

@@ -69,7 +69,7 @@ class Entry:
         """The data as a rule saw it; absent if it was not kept."""
         if self.data_state != "kept":
             return ABSENT
-        return Payload(json=self.data, decode=_decode)
+        return Payload(_decode(self.data), self.data)
 
 
 Sink = Callable[[Entry], None]

@@ -11,7 +11,6 @@ from typing import Protocol
 from trio_router.limits import Limits
 from trio_router.payload import Payload
 from trio_router.protocols import messages
-from trio_router.protocols.frames import text_frame
 from trio_router.protocols.native import codec, quick
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 from trio_router.routing.peer import Delivery
@@ -68,23 +67,9 @@ class NativeWire:
     def frame(self, message: messages.Reply) -> bytes:
         return codec.frame(message)
 
-    def done_frame(self, request_id: str) -> bytes:
-        return text_frame(quick.done(request_id))
-
-    def result_frame(self, request_id: str, data: Payload, *, more: bool) -> bytes:
-        return text_frame(quick.result(request_id, data, more=more))
-
-    def invoke_frame(
-        self,
-        call: str,
-        procedure: str,
-        data: Payload,
-        timeout: int,
-        *,
-        progress: bool,
-        caller: messages.Publisher | None,
-    ) -> bytes:
-        return text_frame(quick.invoke(call, procedure, data, timeout, progress=progress, caller=caller))
+    done_frame = staticmethod(quick.done_frame)
+    result_frame = staticmethod(quick.result_frame)
+    invoke_frame = staticmethod(quick.invoke_frame)
 
     def event_frame(self, delivery: Delivery) -> bytes:
         return codec.event_frame(

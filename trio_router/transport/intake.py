@@ -18,6 +18,9 @@ from trio_router.transport.masking import unmask
 _TEXT: Final = 0x81  # the last (and only) fragment of a text, no extension bit
 _BINARY: Final = 0x82
 _SHORTEST: Final = 6  # bytes of the shortest header of a client: two and the mask
+_MEDIUM: Final = 126  # in place of a size: it stands in the next two bytes
+_size: Final = {bytes((first, 0x80 | size)): size for first in (_TEXT, _BINARY) for size in range(_MEDIUM + 1)}.get
+"""The size that the first two bytes of a simple frame tell; None for every other frame."""
 
 
 class Intake:
@@ -49,34 +52,29 @@ class Intake:
             return found
         data, at, limit = self._data, self._at, guard.message_size
         end = len(data)
-        while end - at >= _SHORTEST:
-            first = data[at]
-            size = data[at + 1] - 0x80
-            if (first != _TEXT and first != _BINARY) or size < 0:
-                break
-            if size < 126:
+        try:
+            while end - at >= _SHORTEST:
+                size = _size(data[at : at + 2])
+                if size is None:
+                    break
                 start = at + 6
-            elif size == 126 and end - at >= 8:
-                size = data[at + 2] << 8 | data[at + 3]
-                start = at + 8
-                if size < 126:
+                if size == _MEDIUM:
+                    if end - at < 8:
+                        break
+                    size = data[at + 2] << 8 | data[at + 3]
+                    if size < _MEDIUM:
+                        break
+                    start = at + 8
+                stop = start + size
+                if stop > end or size > limit:
                     break
-            else:
-                break
-            stop = start + size
-            if stop > end or size > limit:
-                break
-            payload = unmask(data[start:stop], data[start - 4 : start])
-            if first == _TEXT:
-                try:
-                    found.append(payload.decode())
-                except UnicodeDecodeError:
+                payload = unmask(data[start:stop], data[start - 4 : start])
+                found.append(payload.decode() if data[at] == _TEXT else payload)
+                at = stop
+                if len(found) == most:
                     break
-            else:
-                found.append(payload)
-            at = stop
-            if len(found) == most:
-                break
+        except UnicodeDecodeError:
+            pass  # it goes the long way, and is refused there
         self._at = at
         return found
 

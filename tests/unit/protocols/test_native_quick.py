@@ -144,8 +144,8 @@ def test_what_it_writes_the_codec_writes_the_same(
     except (ValueError, OverflowError, TypeError):
         data = ABSENT
     for payload in (data, ABSENT):
-        assert quick.result(text, payload, more=flag) == codec.encode(messages.Result(text, payload, flag))
-        assert quick.invoke(text, text, payload, 5, progress=flag, caller=caller) == codec.encode(
+        assert quick.result_frame(text, payload, more=flag) == codec.frame(messages.Result(text, payload, flag))
+        assert quick.invoke_frame(text, text, payload, 5, progress=flag, caller=caller) == codec.frame(
             messages.Invoke(text, text, payload, 5, flag, caller)
         )
-    assert quick.done(text) == codec.encode(messages.Done(text))
+    assert quick.done_frame(text) == codec.frame(messages.Done(text))

@@ -21,6 +21,7 @@ import msgspec
 from trio_router import names
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
+from trio_router.protocols.frames import text_frame
 from trio_router.protocols.native.shapes import MAX_TIMEOUT
 
 _is_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch  # names.REQUEST_ID_CHARACTERS and MAX_REQUEST_ID
@@ -57,51 +58,58 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
     """The message in ``text``, if it is a plain one of these; None: ask the codec. Never raises."""
     try:
         wire = _decode(text)
-        if "\\u" in text:
-            return None
         value = wire.data
         colons = text.count(":")
         if value is msgspec.UNSET:
             data = ABSENT
         else:
             written = _encode(value)  # what every receiver will get of it
-            data = Payload(value, json=written)
+            data = Payload(value, written)
             colons -= 1 + written.count(b":")
-            if not isinstance(value, str) and (text.count("[") + text.count("{") > depth or _long_number(text)):
+            if type(value) is not str and (
+                # What nests deeper than this is longer than twice as many brackets.
+                (len(written) >= 2 * depth and text.count("[") + text.count("{") > depth) or _long_number(text)
+            ):
                 return None
-        if isinstance(wire, _Publish):
-            return _publish(wire, data, colons)
-        if isinstance(wire, _Call):
-            return _call(wire, data, colons)
-        # ``type``, ``call`` and nothing else
-        if colons != 2 + wire.call.count(":") or not _is_id(wire.call):
+        if "\\u" in text:
             return None
-        return messages.ProviderResult(wire.call, data)
+        kind = type(wire)
+        if kind is _Publish:
+            return _publish(wire, data, colons)
+        if kind is _Call:
+            return _call(wire, data, colons)
+        call = wire.call
+        # ``type``, ``call`` and nothing else
+        if colons != 2 + call.count(":") or not _is_id(call):
+            return None
+        return messages.ProviderResult(call, data)
     # msgspec's errors are ValueErrors, as are those of Unicode; it gives up on what nests too deep for it by itself (T15)
     except (ValueError, RecursionError, names.InvalidName):
         return None
 
 
 def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | None:
-    _check_channel(wire.channel)
-    expected = 2 + wire.channel.count(":") + (not wire.echo) + wire.disclose
-    if wire.id is not None:
-        if not _is_id(wire.id):
+    channel, tag = wire.channel, wire.id
+    _check_channel(channel)
+    expected = 2 + channel.count(":") + (not wire.echo) + wire.disclose
+    if tag is not None:
+        if not _is_id(tag):
             return None
-        expected += 1 + wire.id.count(":")
-    return messages.Publish(wire.channel, data, wire.id, wire.echo, wire.disclose) if colons == expected else None
+        expected += 1 + tag.count(":")
+    return messages.Publish(channel, data, tag, wire.echo, wire.disclose) if colons == expected else None
 
 
 def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
-    if not _is_id(wire.id):
+    tag, procedure, timeout = wire.id, wire.procedure, wire.timeout
+    if not _is_id(tag):
         return None
-    _check_procedure(wire.procedure)
-    expected = 3 + wire.id.count(":") + wire.procedure.count(":")
-    if wire.timeout is not None:
+    _check_procedure(procedure)
+    expected = 3 + tag.count(":") + procedure.count(":")
+    if timeout is not None:
         expected += 1
-        if not 1 <= wire.timeout <= MAX_TIMEOUT:
+        if not 1 <= timeout <= MAX_TIMEOUT:
             return None
-    return messages.Call(wire.id, wire.procedure, data, wire.timeout) if colons == expected else None
+    return messages.Call(tag, procedure, data, timeout) if colons == expected else None
 
 
 # ---- replies --------------------------------------------------------------------------------------------
@@ -126,22 +134,20 @@ class _Invoke(msgspec.Struct, tag_field="type", tag="invoke", omit_defaults=True
     caller: messages.Publisher | None = None
 
 
-def _raw(data: Payload) -> msgspec.Raw | msgspec.UnsetType:
-    return msgspec.UNSET if data is ABSENT else msgspec.Raw(data.json)
+def done_frame(request_id: str) -> bytes:
+    """``messages.Done`` without ``expires``, as one whole WebSocket frame like those below."""
+    return text_frame(_encode(_Done(request_id)))
 
 
-def done(request_id: str) -> bytes:
-    """The text of ``messages.Done`` without ``expires``."""
-    return _encode(_Done(request_id))
+def result_frame(request_id: str, data: Payload, *, more: bool) -> bytes:
+    """``messages.Result``."""
+    raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)
+    return text_frame(_encode(_Result(request_id, raw, more)))
 
 
-def result(request_id: str, data: Payload, *, more: bool) -> bytes:
-    """The text of ``messages.Result``."""
-    return _encode(_Result(request_id, _raw(data), more))
-
-
-def invoke(
+def invoke_frame(
     call: str, procedure: str, data: Payload, timeout: int, *, progress: bool, caller: messages.Publisher | None
 ) -> bytes:
-    """The text of ``messages.Invoke``."""
-    return _encode(_Invoke(call, procedure, _raw(data), timeout, progress, caller))
+    """``messages.Invoke``."""
+    raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)
+    return text_frame(_encode(_Invoke(call, procedure, raw, timeout, progress, caller)))

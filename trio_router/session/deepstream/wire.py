@@ -92,7 +92,7 @@ def payload_of(packet: Packet, depth: int) -> Payload:
     if packet.data is None:
         return ABSENT
     value = strictjson.decode(packet.data, depth=depth)
-    return Payload(value, json=packet.data.encode())
+    return Payload(value, packet.data.encode())
 
 
 def object_of(packet: Packet, depth: int) -> dict[str, object]:
