@@ -10,6 +10,7 @@ asks for the figures; a counter with a lock costs twenty times as much.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -32,7 +33,7 @@ class Tally:
 class Tallies(Collector):
     """The tallies of one figure, by the values of its labels; shown like any counter.
 
-    ``kept``: those that busy places have asked for, by whatever they find them by soonest.
+    ``kept``: for busy places, what they want to have at hand with them, by whatever they find it by soonest.
     """
 
     def __init__(self, name: str, text: str, names: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
@@ -40,7 +41,7 @@ class Tallies(Collector):
         self._text = text
         self._labelnames = names
         self._by_values: dict[tuple[str, ...], Tally] = {}
-        self.kept: dict[object, Tally] = {}
+        self.kept: dict[object, Any] = {}
         if not names:
             self.labels()
         registry.register(self)

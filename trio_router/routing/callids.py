@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator
 from typing import Final
 
 LENGTH: Final = 22  # characters of six random bits each: 132 bits
 AT_ONCE: Final = 256
 _BYTES: Final = 18  # 24 characters, two of which are not used
 
-
-def _ids() -> Iterator[str]:
-    while True:
-        text = base64.urlsafe_b64encode(secrets.token_bytes(_BYTES * AT_ONCE)).decode("ascii")
-        for start in range(0, len(text), 24):
-            yield text[start : start + LENGTH]
-
-
-_made: Final = _ids()
+_made: Final[list[str]] = []
 
 
 def new_call_id() -> str:
     """An id that nobody can guess, in ``LENGTH`` URL-safe characters."""
-    return next(_made)
+    if not _made:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(_BYTES * AT_ONCE)).decode("ascii")
+        _made.extend([text[start : start + LENGTH] for start in range(0, len(text), 24)])
+    return _made.pop()

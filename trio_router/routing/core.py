@@ -115,6 +115,7 @@ class Core:
         if identity.session_id in self._sessions:
             raise LocalProtocolError("this session id is attached already")
         session = self._sessions[identity.session_id] = Session(identity, peer, client_data)
+        session.home = self._sessions
         if present:
             self.presence.join(session)
         else:
@@ -126,6 +127,7 @@ class Core:
         if self._sessions.get(session.id) is not session:
             return
         del self._sessions[session.id]
+        session.home = None
         self._rights.forget(session)
         seen = session not in self._unseen
         self._unseen.discard(session)

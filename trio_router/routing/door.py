@@ -54,6 +54,7 @@ _CODES: Final = {
     Reason.INVALID_NAME: codes.INVALID_NAME,
     Reason.KEY_GRANT: codes.KEY_GRANT,
 }
+_RECORDS_NEEDED: Final = Reason.RECORDS_NEEDED
 _NOT_OF_RULES: Final = BEFORE_RULES | {Reason.RECORDS_NEEDED}
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
@@ -70,6 +71,7 @@ class Door:
         self._book = book
         self._allowed_too = book is not None and book.allowed_too
         self._shadow: Shadow | None = None
+        self._unwatched = not self._allowed_too  # nobody but the metrics wants to know what was allowed
         self._tallies: dict[Action, dict[Reason, Tally]] = {action: {} for action in Action}
 
     @property
@@ -84,6 +86,7 @@ class Door:
     def replace_shadow(self, shadow: Shadow | None) -> None:
         """From now on ``shadow`` compares what its rules would say of each decision that rules make; None: nobody does."""
         self._shadow = shadow
+        self._unwatched = shadow is None and not self._allowed_too
 
     def authorize(
         self,
@@ -109,8 +112,14 @@ class Door:
         ):  # else nothing else bounds it
             fault = _bound(identity, action, name, trust, wildcards=False)
         decision = self._rules.decide(identity, action, name, data) if fault is None else fault
-        self._note(action, decision)
-        if decision.reason is Reason.RECORDS_NEEDED:
+        reason = decision.reason
+        tally = self._tallies[action].get(reason)
+        if tally is None:
+            tally = self._tally(action, reason)
+        tally.count += 1
+        if self._unwatched and decision.allowed:  # the busiest case of all
+            return decision
+        if reason is _RECORDS_NEEDED:
             return self._undecided(identity, action, name, data, decision)
         if self._shadow is not None and fault is None:
             self._shadow.compare(identity, action, name, data, decision)
@@ -194,12 +203,15 @@ class Door:
         )
 
     def _note(self, action: Action, decision: Decision) -> None:
-        if self._metrics is not None:
-            tally = self._tallies[action].get(decision.reason)
-            if tally is None:  # a fixed set: the actions and the reasons
-                tally = self._metrics.decisions.labels(f"{action.section}.{action.verb}", decision.reason.value)
-                self._tallies[action][decision.reason] = tally
-            tally.count += 1
+        self._tally(action, decision.reason).count += 1
+
+    def _tally(self, action: Action, reason: Reason) -> Tally:
+        """Where such decisions are counted. A fixed set: the actions and the reasons."""
+        known = self._tallies[action]
+        if reason not in known:
+            labels = f"{action.section}.{action.verb}", reason.value
+            known[reason] = Tally() if self._metrics is None else self._metrics.decisions.labels(*labels)
+        return known[reason]
 
 
 def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wildcards: bool) -> Decision | None:

@@ -47,7 +47,7 @@ class Events:
     def count(self, channel: str) -> int:
         """How many have subscribed ``channel`` itself."""
         subscription = self._exact.get(channel)
-        return len(subscription) if subscription is not None else 0
+        return subscription.size if subscription is not None else 0
 
     def channels(self) -> list[str]:
         """The channels that somebody has subscribed by their name."""
@@ -96,7 +96,6 @@ class Events:
         session: Session | None,
         channel: str,
         data: Payload,
-        *,
         echo: bool,
         disclose: bool,
         only: Peer | None = None,
@@ -114,9 +113,15 @@ class Events:
         if not echo and session is not None:
             without = (*without, session.peer)
         told = 0
-        exact = self._exact.get(channel)
+        exact = self._exact.by_name.get(channel)
         if exact is not None:
-            told = _deliver(exact, Delivery(channel, data, None, publisher, source, seq), only, without)
+            delivery = Delivery(channel, data, None, publisher, source, seq)
+            if only is None and not without:  # the busiest case of all, without another call
+                for tell in exact.told or exact.audience:
+                    tell(delivery)
+                told = exact.size
+            else:
+                told = _deliver(exact, delivery, only, without)
         for subscription in self._index.matching(channel):
             delivery = Delivery(channel, data, subscription.name, publisher, source, seq)
             told += _deliver(subscription, delivery, only, without)
@@ -131,7 +136,7 @@ def _deliver(subscription: Subscription, delivery: Delivery, only: Peer | None, 
     if only is None and not without:
         for tell in subscription.audience:
             tell(delivery)
-        return len(subscription)
+        return subscription.size
     peers = subscription.peers
     if without and not set(without).isdisjoint(peers):
         peers = tuple([peer for peer in peers if peer not in without])

@@ -3,7 +3,7 @@
 The one with the fewest calls in progress; among equals the one that has been waiting longest, so that calls made
 one at a time go round. Offers are kept by how many calls they have, in the order they got there: choosing is
 taking the first of the first level that has one, whatever the number of providers. An offer at its capacity is in
-no level. It knows nothing about callers, time or rules.
+no level, nor is one that is alone. It knows nothing about callers, time or rules.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Providers:
 
     def __init__(self) -> None:
         self._offers: set[Offer] = set()
+        self._only: Offer | None = None  # the only offer there is: then no levels are kept
         self._levels: list[dict[Offer, None]] = []
         self._lowest = 0  # no level below it has an offer
 
@@ -58,15 +59,33 @@ class Providers:
     def add(self, offer: Offer) -> None:
         """Include an offer without calls; it is the last of the free ones."""
         self._offers.add(offer)
+        if len(self._offers) == 1:
+            self._only = offer
+            return
+        if self._only is not None:
+            self._place(self._only)
+            self._only = None
         self._place(offer)
 
     def remove(self, offer: Offer) -> None:
         """Choose it no more. Calls it has in progress are its own from now on."""
         self._offers.remove(offer)
+        if offer is self._only:
+            self._only = None
+            return
         self._displace(offer)
+        if len(self._offers) == 1:
+            (self._only,) = self._offers
+            self._displace(self._only)
 
     def take(self, without: AbstractSet[Session] = frozenset()) -> Offer | None:
         """Choose an offer and count one more call for it; None if each one is at its capacity or of a session ``without``."""
+        only = self._only
+        if only is not None:
+            if only.calls >= only.capacity or only.session in without:
+                return None
+            only.calls += 1
+            return only
         levels = self._levels
         while self._lowest < len(levels) and not levels[self._lowest]:
             self._lowest += 1
@@ -82,7 +101,9 @@ class Providers:
 
     def release(self, offer: Offer) -> None:
         """One call of ``offer`` has ended. An offer that was removed meanwhile is left alone."""
-        if offer in self._offers:
+        if offer is self._only:
+            offer.calls -= 1
+        elif offer in self._offers:
             self._displace(offer)
             offer.calls -= 1
             self._place(offer)

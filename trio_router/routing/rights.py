@@ -28,20 +28,21 @@ class Rights:
     """What stands for ``sessions`` (a live view of those that are attached, by id)."""
 
     def __init__(self, sessions: Mapping[str, Session], door: Door, trust: TrustDesk, books: Books) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self._door = door
         self._trust = trust
         self._books = books
         self._reconsideration: Reconsideration | None = None
-        self._untold: dict[Session, list[Loss]] = {}
+        self.untold: dict[Session, list[Loss]] = {}
+        """What sessions have lost and not been told yet. The busiest verbs call :meth:`check` only if there is any, or the session is elsewhere."""
 
     # ---- what the verbs ask of it ---------------------------------------------------------------------------
 
     def check(self, session: Session) -> None:
         """Before anything that ``session`` asks for. Raises ``LocalProtocolError``: it is not attached here."""
-        if self._untold:  # what it lost comes before what it gets
+        if self.untold:  # what it lost comes before what it gets
             self._tell_losses_of(session)
-        if self._sessions.get(session.id) is not session:
+        if session.home is not self.sessions:
             raise LocalProtocolError("this session is not attached here")
 
     def gained(self, session: Session) -> None:
@@ -68,7 +69,7 @@ class Rights:
         told what it lost by ``peer.revoked``, with the code of the decision. Calls in progress at an offer that ended
         fail with PROVIDER_LOST; calls a session has made were granted one by one and are left to finish.
         """
-        ended = sum(self.reconsider_session(session) for session in tuple(self._sessions.values()))
+        ended = sum(self.reconsider_session(session) for session in tuple(self.sessions.values()))
         self._books.listens.try_again()
         return ended
 
@@ -86,7 +87,7 @@ class Rights:
         Within the block, new rights are noticed. So the moment of the change costs what the ended rights and those
         that came during it cost, however many stand.
         """
-        self._reconsideration = reconsideration = Reconsideration(rules, self._sessions.values())
+        self._reconsideration = reconsideration = Reconsideration(rules, self.sessions.values())
         try:
             yield reconsideration
         finally:
@@ -103,16 +104,16 @@ class Rights:
         ended = 0
         for lost in map(self._end, found):
             if lost:
-                self._untold.setdefault(lost[0].session, []).extend(lost)
+                self.untold.setdefault(lost[0].session, []).extend(lost)
                 ended += len(lost)
         self._books.listens.try_again()
         return ended
 
     def tell_losses(self, count: int) -> bool:
         """Tell of about so many rights that :meth:`adopt` has ended (a session of all it lost); False when nothing is left."""
-        while self._untold and count > 0:
-            count -= self._tell_losses_of(next(iter(self._untold)))
-        return bool(self._untold)
+        while self.untold and count > 0:
+            count -= self._tell_losses_of(next(iter(self.untold)))
+        return bool(self.untold)
 
     def end_openings(self, judge: Callable[[Identity, Trust], bool]) -> int:
         """End what stands because of the trust-tokens that ``judge`` names; returns how many rights that were.
@@ -120,7 +121,7 @@ class Rights:
         Their sessions stay, and are told: TOKEN_REFUSED, ``revoked``.
         """
         ended = 0
-        for session in tuple(self._sessions.values()):
+        for session in tuple(self.sessions.values()):
             found = [place for place, opening in session.openings.items() if judge(session.identity, opening.trust)]
             for action, name in found:
                 if standing.holds(session, action, name):
@@ -133,12 +134,12 @@ class Rights:
         """``session`` leaves: nothing of it is decided or told any more."""
         if self._reconsideration is not None:
             self._reconsideration.forget(session)
-        self._untold.pop(session, None)
+        self.untold.pop(session, None)
 
     # ---- inside ---------------------------------------------------------------------------------------------
 
     def _tell_losses_of(self, session: Session) -> int:
-        lost = self._untold.pop(session, [])
+        lost = self.untold.pop(session, [])
         for loss in lost:
             _tell(attrs.evolve(loss, decision=standing.conclude(self._door, loss)))
         return len(lost)

@@ -21,6 +21,7 @@ from trio_router.metrics import Metrics
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
 from trio_router.routing.callids import new_call_id
+from trio_router.routing.deadlines import Deadlines
 from trio_router.routing.peer import Timer, Timers
 from trio_router.routing.providers import Offer, Providers, direct_pool
 from trio_router.routing.session import Session
@@ -46,35 +47,35 @@ class Call:
     """One call in progress. ``id``, ``offer``, ``accepted`` and ``begun`` (partial results came) are of the present attempt."""
 
     __slots__ = (
-        "accept_timer", "accepted", "begun", "caller", "data", "deadline", "disclose", "id", "kept", "offer",
-        "pool", "progress", "tag", "timer", "tried",
+        "accept_timer", "accepted", "among", "begun", "caller", "data", "deadline", "disclose", "id", "kept", "offer",
+        "progress", "tag", "timer", "tried",
     )  # fmt: skip
 
     def __init__(
         self,
         caller: Session,
         tag: str,
-        pool: str,
         offer: Offer,
         data: Payload | None,
         kept: int,
         deadline: float,
-        *,
         progress: bool,
         disclose: bool,
     ) -> None:
         self.caller = caller
         self.tag = tag
-        self.pool = pool
         self.data = data  # for the next attempt, if there is room to keep it
         self.kept = kept  # bytes of it
         self.deadline = deadline
         self.progress = progress
         self.disclose = disclose
-        self.timer: Timer | None = None
+        self.timer: Timer | None = None  # of its own,
+        self.among: Deadlines[Call] | None = None  # or among all of the usual length
         self.accept_timer: Timer | None = None
         self.tried: frozenset[Session] = _NOBODY
-        self.turn_to(offer)
+        self.id = new_call_id()
+        self.offer = offer
+        self.accepted = self.begun = False
 
     def turn_to(self, offer: Offer) -> None:
         """The next attempt: with this offer, under an id of its own, so that no answer to the one before counts."""
@@ -97,6 +98,7 @@ class Rpc:
         self._metrics = metrics
         self._outcomes = {outcome: metrics.calls.labels(outcome) for outcome in get_args(Outcome)}
         self._procedures: dict[str, Providers] = {}
+        self._usual = Deadlines(timers, limits.call_timeout, self._time_out)
 
     def __len__(self) -> int:
         """How many procedures somebody provides."""
@@ -168,10 +170,9 @@ class Rpc:
         tag: str,
         procedure: str,
         data: Payload,
-        *,
-        timeout: float | None,
-        progress: bool,
-        disclose: bool,
+        timeout: float | None = None,
+        progress: bool = False,
+        disclose: bool = False,
         provider: str | None = None,
     ) -> None:
         """Give a call to a provider (the session ``provider``, by its direct offer, if that is given); its outcome comes through ``peer.result`` or ``peer.call_failed`` with ``tag``.
@@ -181,10 +182,11 @@ class Rpc:
         Raises:
             Refused: DUPLICATE_ID, LIMIT_REACHED (``calls_per_session``), NO_PROVIDER or PROVIDER_BUSY.
         """
-        if tag in session.calls:
+        calls, limits = session.calls, self.limits
+        if tag in calls:
             raise Refused(codes.DUPLICATE_ID)
-        if len(session.calls) >= self.limits.calls_per_session:
-            raise Refused(codes.LIMIT_REACHED, f"at most {self.limits.calls_per_session} open calls per session")
+        if len(calls) >= limits.calls_per_session:
+            raise Refused(codes.LIMIT_REACHED, f"at most {limits.calls_per_session} open calls per session")
         pool = procedure if provider is None else direct_pool(provider, procedure)
         providers = self._procedures.get(pool)
         if providers is None:
@@ -194,25 +196,25 @@ class Rpc:
         if offer is None:
             self._count("provider_busy")
             raise Refused(codes.PROVIDER_BUSY)
-        seconds = self.limits.call_timeout if timeout is None else max(0.0, timeout)
-        seconds = min(seconds, self.limits.call_timeout_max)
-        deadline = self._timers.now() + seconds
-        size = 0 if data is ABSENT else len(data.json)
-        has_room = not size or session.kept + size <= self.limits.call_data_size
-        call = Call(
-            session,
-            tag,
-            pool,
-            offer,
-            data if has_room else None,
-            size if has_room else 0,
-            deadline,
-            progress=progress,
-            disclose=disclose,
-        )
-        session.calls[tag] = call
-        session.kept += call.kept
-        call.timer = self._timers.after(seconds, functools.partial(self._time_out, call))
+        seconds = limits.call_timeout if timeout is None else max(0.0, timeout)
+        if seconds > limits.call_timeout_max:
+            seconds = limits.call_timeout_max
+        now = self._timers.now()
+        size = 0 if data is ABSENT else len(data.written or data.json)
+        kept: Payload | None = data
+        if size and session.kept + size > limits.call_data_size:
+            kept, size = None, 0
+        call = Call(session, tag, offer, kept, size, now + seconds, progress, disclose)
+        calls[tag] = call
+        session.kept += size
+        if timeout is None:
+            usual = self._usual
+            if usual.seconds != seconds:  # the limits have changed: what waits already has its own
+                usual = self._usual = Deadlines(self._timers, seconds, self._time_out)
+            call.among = usual
+            usual.add(call, now)
+        else:
+            call.timer = self._timers.after(seconds, functools.partial(self._time_out, call))
         self._attempt(call, data, seconds)
 
     def cancel(self, session: Session, tag: str) -> None:
@@ -228,14 +230,16 @@ class Rpc:
 
     # ---- answering ------------------------------------------------------------------------------------------
 
-    def result(self, session: Session, call_id: str, data: Payload, *, more: bool) -> None:
+    def result(self, session: Session, call_id: str, data: Payload, more: bool) -> None:
         """A provider's result, the last one unless ``more``.
 
         Raises:
             Refused: UNKNOWN_CALL, this session was not chosen for such a call, or it has ended; UNEXPECTED_MESSAGE, a
                 partial result the caller did not ask for (the call goes on).
         """
-        call = self._invocation(session, call_id)
+        call = session.invocations.get(call_id)
+        if call is None:
+            raise Refused(codes.UNKNOWN_CALL)
         if more:
             if not call.progress:
                 raise Refused(codes.UNEXPECTED_MESSAGE, "more: the caller did not ask for partial results")
@@ -282,7 +286,7 @@ class Rpc:
             raise Refused(codes.UNEXPECTED_MESSAGE, "call: it has partial results already")
         self._metrics.rejected_calls.inc()
         call.tried |= {session}
-        providers = self._procedures.get(call.pool) if call.data is not None else None
+        providers = self._procedures.get(call.offer.pool) if call.data is not None else None
         offer = providers.take(call.tried) if providers is not None else None
         if offer is None or call.data is None:
             is_busy = providers is not None and providers.has_other(call.tried)
@@ -333,8 +337,9 @@ class Rpc:
 
     def _part(self, call: Call) -> None:
         """Take the present attempt out of the provider's books."""
-        del call.provider.invocations[call.id]
-        self._stop_waiting(call)
+        del call.offer.session.invocations[call.id]
+        if call.accept_timer is not None:
+            self._stop_waiting(call)
         providers = self._procedures.get(call.offer.pool)
         if providers is not None:
             providers.release(call.offer)
@@ -368,12 +373,15 @@ class Rpc:
 
     def _close(self, call: Call, outcome: Outcome) -> None:
         """Take a call out of all books. Nobody is told here."""
-        del call.caller.calls[call.tag]
-        call.caller.kept -= call.kept
-        if call.timer is not None:
+        caller = call.caller
+        del caller.calls[call.tag]
+        caller.kept -= call.kept
+        if call.among is not None:
+            call.among.remove(call)
+        elif call.timer is not None:
             call.timer.cancel()
         self._part(call)
-        self._count(outcome)
+        self._outcomes[outcome].count += 1
 
     def _withdraw(self, offer: Offer) -> None:
         providers = self._procedures[offer.pool]

@@ -32,6 +32,7 @@ class Session:
         "client_data",
         "connections",
         "everybody",
+        "home",
         "identity",
         "invocations",
         "kept",
@@ -49,6 +50,7 @@ class Session:
     def __init__(self, identity: Identity, peer: Peer, client_data: Any = None) -> None:
         self.identity = identity
         self.peer = peer
+        self.home: object = None  # the sessions of the core it is attached to
         self.paid = False  # its next request was counted already, and is tried again
         self.client_data = client_data  # what its login handed out to the client, a JSON value
         self.publisher = Publisher(identity.session_id, identity.user.id)

@@ -19,13 +19,16 @@ from trio_router.routing.session import Session
 class Subscription:
     """Everybody who subscribed one name. ``name`` is a channel, a pattern or a user's id."""
 
-    __slots__ = ("_audience", "_members", "_peers", "name")
+    __slots__ = ("_members", "_peers", "name", "size", "told")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.size = 0
+        """How many members it has."""
         self._members: dict[Session, None] = {}
         self._peers: tuple[Peer, ...] | None = None
-        self._audience: tuple[Tell, ...] | None = None
+        self.told: tuple[Tell, ...] | None = None
+        """The :attr:`audience`, if it is built."""
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -38,23 +41,25 @@ class Subscription:
     @property
     def audience(self) -> tuple[Tell, ...]:
         """How to tell all members an event; built once per change of membership."""
-        tells = self._audience
+        tells = self.told
         if tells is None:
-            tells = self._audience = audience(self.peers)
+            tells = self.told = audience(self.peers)
         return tells
 
     def __len__(self) -> int:
-        return len(self._members)
+        return self.size
 
     def add(self, session: Session) -> None:
         """One more member."""
         self._members[session] = None
-        self._peers = self._audience = None
+        self.size = len(self._members)
+        self._peers = self.told = None
 
     def discard(self, session: Session) -> None:
         """One member less."""
         self._members.pop(session, None)
-        self._peers = self._audience = None
+        self.size = len(self._members)
+        self._peers = self.told = None
 
 
 def _nothing(_: Subscription) -> None:
@@ -73,33 +78,34 @@ class Subscriptions:
         opened: Callable[[Subscription], None] = _nothing,
         closed: Callable[[Subscription], None] = _nothing,
     ) -> None:
-        self._by_name: dict[str, Subscription] = {}
+        self.by_name: dict[str, Subscription] = {}
+        """For those who look up often; nobody else changes it."""
         self._opened = opened
         self._closed = closed
 
     def get(self, name: str) -> Subscription | None:
         """The subscription of this name, None if nobody has it."""
-        return self._by_name.get(name)
+        return self.by_name.get(name)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self.by_name)
 
     def __iter__(self) -> Iterator[Subscription]:
-        return iter(self._by_name.values())
+        return iter(self.by_name.values())
 
     def join(self, name: str, session: Session) -> Subscription:
         """Make ``session`` a member; joining twice is joining once."""
-        subscription = self._by_name.get(name)
+        subscription = self.by_name.get(name)
         if subscription is None:
             subscription = Subscription(name)
             self._opened(subscription)
-            self._by_name[name] = subscription
+            self.by_name[name] = subscription
         subscription.add(session)
         return subscription
 
     def leave(self, subscription: Subscription, session: Session) -> None:
         """End the membership of ``session``."""
         subscription.discard(session)
-        if not len(subscription) and self._by_name.get(subscription.name) is subscription:
-            del self._by_name[subscription.name]
+        if not len(subscription) and self.by_name.get(subscription.name) is subscription:
+            del self.by_name[subscription.name]
             self._closed(subscription)

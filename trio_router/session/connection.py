@@ -9,6 +9,7 @@ session ends this session, not the one in whose turn it happened (T09).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from trio_router.auth.chain import where
 from trio_router.errors import RecordsNeeded, Refused, RemoteProtocolError
 from trio_router.identity import Identity
 from trio_router.limits import Limits
-from trio_router.metrics import Metrics
+from trio_router.metrics import Metrics, Tally
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.records import MAX_ROUNDS
 from trio_router.protocols import codes, messages
@@ -67,7 +68,7 @@ class Connection:
         self._renewal = renewal
         self._limits = limits
         self._metrics = metrics
-        self._tallies = metrics.requests.kept
+        self._known = metrics.requests.kept
         self._log = log
         self._records = records
         self._invalid = 0
@@ -102,27 +103,34 @@ class Connection:
             raise SessionEnd(codes.UNSUPPORTED_DATA)
         try:
             message = self._wire.decode(frame)
-            kind = type(message)
-            known = self._VERBS.get(kind)
-            if known is None:  # all of these may come at any time, as the machine says
-                return self._take_other(message)
+            known = self._known.get(type(message))
+            if known is None:
+                known = self._get_to_know(message)
+                if known is None:
+                    return self._take_other(message)
         except RemoteProtocolError as error:
             self._fail(error.code, error.request_id, error.detail)
             self._invalid += 1
             if self._invalid > self._limits.invalid_messages:
                 raise SessionEnd(codes.INVALID_MESSAGES) from None
             return None
-        tally = self._tallies.get(kind)
-        if tally is None:
-            tally = self._tallies[kind] = self._metrics.requests.labels(known[0])
+        tally, perform = known
         tally.count += 1
         try:
-            known[1](self, message)
+            perform(self, message)
         except RecordsNeeded as needed:
             return self._perform_with_records(message, needed)
         except Refused as refused:
             self._refuse(message, refused)
         return None
+
+    def _get_to_know(self, message: messages.Message) -> tuple[Tally, Callable[..., None]] | None:
+        """What carries out such a message, and where it is counted; remembered. None: it is no verb."""
+        found = self._VERBS.get(type(message))
+        if found is None:
+            return None
+        known = self._known[type(message)] = (self._metrics.requests.labels(found[0]), found[1])
+        return known
 
     def _take_other(self, message: messages.Message) -> Awaitable[None] | None:
         """A message that is no verb: ``Refresh``, or one that must not come now (``RemoteProtocolError``)."""
@@ -224,12 +232,12 @@ class Connection:
             self._session,
             message.channel,
             message.data,
-            echo=message.echo,
-            disclose=message.disclose,
-            accepted=None if request_id is None else lambda: self._done(request_id),
-            to=message.to,
-            exclude=message.exclude,
-            seq=message.seq,
+            message.echo,
+            message.disclose,
+            None if request_id is None else functools.partial(self._done, request_id),
+            message.to,
+            message.exclude,
+            message.seq,
         )
 
     def _listen(self, message: messages.Listen) -> None:
@@ -256,23 +264,24 @@ class Connection:
         self._done(message.id)
 
     def _call(self, message: messages.Call) -> None:
+        timeout = message.timeout
         self._core.call(
             self._session,
             message.id,
             message.procedure,
             message.data,
-            timeout=None if message.timeout is None else message.timeout / 1000,
-            progress=message.progress,
-            disclose=message.disclose,
-            provider=message.provider,
-            token=message.token,
+            None if timeout is None else timeout / 1000,
+            message.progress,
+            message.disclose,
+            message.provider,
+            message.token,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
         self._core.cancel(self._session, message.id)
 
     def _provider_result(self, message: messages.ProviderResult) -> None:
-        self._core.result(self._session, message.call, message.data, more=message.more)
+        self._core.result(self._session, message.call, message.data, message.more)
 
     def _provider_error(self, message: messages.ProviderError) -> None:
         self._core.error(self._session, message.call, message.data)

@@ -53,6 +53,7 @@ class TrioTimers:
         self._number = 0
         self._cancelled = 0
         self._woken = trio.Event()
+        self._clock: Callable[[], float] | None = None
 
     def __len__(self) -> int:
         """How many are armed."""
@@ -60,12 +61,14 @@ class TrioTimers:
 
     def now(self) -> float:
         """Trio's time in seconds."""
-        return trio.current_time()
+        if self._clock is None:  # asked for each call, and Trio's own way to it has three steps
+            self._clock = trio.lowlevel.current_clock().current_time
+        return self._clock()
 
     def after(self, seconds: float, callback: Callable[[], None]) -> TrioTimer:
         """Call ``callback`` once, ``seconds`` from now; never from inside ``after``."""
         self._number += 1
-        deadline = trio.current_time() + max(0.0, seconds)
+        deadline = self.now() + max(0.0, seconds)
         timer = TrioTimer(self, deadline, callback)
         heapq.heappush(self._heap, (deadline, self._number, timer))
         if self._heap[0][2] is timer:

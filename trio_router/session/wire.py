@@ -72,6 +72,13 @@ class NativeWire:
     invoke_frame = staticmethod(quick.invoke_frame)
 
     def event_frame(self, delivery: Delivery) -> bytes:
+        if (
+            delivery.publisher is None
+            and delivery.subscription is None
+            and delivery.source is None
+            and delivery.seq is None
+        ):  # nearly all are like that
+            return codec.plain_event_frame(delivery.channel, delivery.data)
         return codec.event_frame(
             delivery.channel,
             delivery.data,

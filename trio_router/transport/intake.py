@@ -10,6 +10,7 @@ same message of it; in doubt it goes the long way. Pure: no socket, no Trio.
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from trio_router.transport.guard import FrameGuard
@@ -18,9 +19,11 @@ from trio_router.transport.masking import unmask
 _TEXT: Final = 0x81  # the last (and only) fragment of a text, no extension bit
 _BINARY: Final = 0x82
 _SHORTEST: Final = 6  # bytes of the shortest header of a client: two and the mask
-_MEDIUM: Final = 126  # in place of a size: it stands in the next two bytes
-_size: Final = {bytes((first, 0x80 | size)): size for first in (_TEXT, _BINARY) for size in range(_MEDIUM + 1)}.get
-"""The size that the first two bytes of a simple frame tell; None for every other frame."""
+_MEDIUM_TEXT: Final = 0x81FE  # a text whose size stands in the next two bytes
+_MEDIUM: Final = frozenset((_MEDIUM_TEXT, 0x82FE))
+_header: Final = struct.Struct("!HH").unpack_from
+_short: Final = {first << 8 | 0x80 | size: size for first in (_TEXT, _BINARY) for size in range(126)}.get
+"""The size that the first two bytes of a short simple frame tell; None for every other frame."""
 
 
 class Intake:
@@ -53,26 +56,25 @@ class Intake:
         data, at, limit = self._data, self._at, guard.message_size
         end = len(data)
         try:
-            while end - at >= _SHORTEST:
-                size = _size(data[at : at + 2])
-                if size is None:
+            for _ in range(most):
+                if end - at < _SHORTEST:
                     break
-                start = at + 6
-                if size == _MEDIUM:
-                    if end - at < 8:
-                        break
-                    size = data[at + 2] << 8 | data[at + 3]
-                    if size < _MEDIUM:
+                first, size = _header(data, at)
+                if first in _MEDIUM:
+                    if size < 126:
                         break
                     start = at + 8
+                else:
+                    size = _short(first)
+                    if size is None:
+                        break
+                    start = at + 6
                 stop = start + size
                 if stop > end or size > limit:
                     break
                 payload = unmask(data[start:stop], data[start - 4 : start])
-                found.append(payload.decode() if data[at] == _TEXT else payload)
+                found.append(payload.decode() if first <= _MEDIUM_TEXT else payload)
                 at = stop
-                if len(found) == most:
-                    break
         except UnicodeDecodeError:
             pass  # it goes the long way, and is refused there
         self._at = at

@@ -120,7 +120,8 @@ class Outbox:
             self.items = [frame]
             cork.add(self)
         else:
-            self._close_run()
+            if self.last is not None:
+                self._close_run()
             self.items.append(frame)
         cork.weight += len(frame)
         if cork.weight > FLUSH_AT:
@@ -173,7 +174,10 @@ class Outbox:
             item = items[0]
             data = item if isinstance(item, bytes) else item.joined()
         else:
-            data = b"".join([item if isinstance(item, bytes) else item.joined() for item in items])
+            try:
+                data = b"".join(items)  # type: ignore[arg-type]  # frames alone, mostly
+            except TypeError:
+                data = b"".join([item if isinstance(item, bytes) else item.joined() for item in items])
         try:
             sent = self.write(data)
         except BlockingIOError:

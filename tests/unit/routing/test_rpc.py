@@ -224,6 +224,20 @@ def test_a_call_is_answered_in_time_whatever_the_provider_does(asked: float | No
         world.core.result(provider.session, invoked(provider), Payload(1), more=False)
 
 
+def test_a_new_usual_timeout_counts_for_new_calls() -> None:
+    world, caller, provider = pair(call_timeout=30.0)
+    call(world, caller, tag="before")
+    world.core.replace_limits(Limits(call_timeout=5.0))
+    call(world, caller, tag="after")
+    world.timers.advance(5.0)
+    assert [told[1] for told in caller.told] == ["after"]
+    world.timers.advance(24.9)
+    assert len(caller.told) == 1
+    world.timers.advance(0.1)
+    assert [told[1] for told in caller.told] == ["after", "before"]
+    assert is_settled(world, caller, provider)
+
+
 def test_partial_results_do_not_extend_the_deadline() -> None:
     world, caller, provider = pair()
     call(world, caller, timeout=2.0, progress=True)

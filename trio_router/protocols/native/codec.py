@@ -137,6 +137,13 @@ def encode_event(
     return b"".join(parts)
 
 
+def plain_event_frame(channel: str, data: Payload) -> bytes:
+    """The same as ``event_frame(channel, data)``, in fewer steps."""
+    if data is ABSENT:
+        return text_frame(_event_head(channel) + b"}")
+    return text_frame(b'%b,"data":%b}' % (_event_head(channel), data.written or data.json))
+
+
 @lru_cache(maxsize=4096)
 def _event_head(channel: str) -> bytes:
     # A checked channel name holds nothing that JSON escapes, but this function does not rely on it.

@@ -5,6 +5,8 @@ It asks the door and hands on what was granted to :mod:`rpc <trio_router.routing
 
 from __future__ import annotations
 
+from typing import Final
+
 from trio_router.errors import Refused
 from trio_router.payload import Payload
 from trio_router.permissions.decision import Action
@@ -16,7 +18,9 @@ from trio_router.routing.rates import RateBook
 from trio_router.routing.rights import Rights
 from trio_router.routing.rpc import Rpc
 from trio_router.routing.session import Session
-from trio_router.routing.trust import CLOSED, TrustDesk, drop
+from trio_router.routing.trust import TrustDesk, drop
+
+_REQUEST: Final = Action.RPC_REQUEST
 
 
 class CallVerbs:
@@ -28,6 +32,7 @@ class CallVerbs:
         self._trust = trust
         self._rights = rights
         self._rpc = rpc
+        self._home, self._untold = rights.sessions, rights.untold
 
     def provide(
         self,
@@ -64,10 +69,9 @@ class CallVerbs:
         tag: str,
         procedure: str,
         data: Payload,
-        *,
-        timeout: float | None,
-        progress: bool,
-        disclose: bool,
+        timeout: float | None = None,
+        progress: bool = False,
+        disclose: bool = False,
         provider: str | None = None,
         token: str | None = None,
     ) -> None:
@@ -79,16 +83,18 @@ class CallVerbs:
         """
         if self._rates.calls:
             self._rates.charge(self._rates.calls, session)
-        self._rights.check(session)
-        word = self._trust.present(session.identity, "call", procedure, token)[0] if ":" in procedure else CLOSED
-        decision = self._door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
+        if self._untold or session.home is not self._home:  # else there is nothing to check
+            self._rights.check(session)
+        if ":" in procedure:
+            word = self._trust.present(session.identity, "call", procedure, token)[0]
+            decision = self._door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
+        else:
+            decision = self._door.authorize(session.identity, _REQUEST, procedure, data)
         if not decision.allowed:  # asked here, it costs the usual case no call
             grant(Action.RPC_REQUEST, decision, session)
         if provider is not None and not session.identity.is_server:
             raise Refused(codes.SERVER_ONLY, "provider")
-        self._rpc.call(
-            session, tag, procedure, data, timeout=timeout, progress=progress, disclose=disclose, provider=provider
-        )
+        self._rpc.call(session, tag, procedure, data, timeout, progress, disclose, provider)
 
     def cancel(self, session: Session, tag: str) -> None:
         """Give up a call; it fails with CALL_CANCELLED. UNKNOWN_CALL."""
@@ -109,10 +115,11 @@ class CallVerbs:
         self._rights.check(session)
         self._rpc.reject(session, call)
 
-    def result(self, session: Session, call: str, data: Payload, *, more: bool) -> None:
+    def result(self, session: Session, call: str, data: Payload, more: bool) -> None:
         """A provider's result. UNKNOWN_CALL; UNEXPECTED_MESSAGE for a partial one nobody asked for."""
-        self._rights.check(session)
-        self._rpc.result(session, call, data, more=more)
+        if self._untold or session.home is not self._home:  # else there is nothing to check
+            self._rights.check(session)
+        self._rpc.result(session, call, data, more)
 
     def error(self, session: Session, call: str, data: Payload) -> None:
         """A provider's failure. UNKNOWN_CALL."""

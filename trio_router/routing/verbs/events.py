@@ -7,6 +7,7 @@ honest: nothing is written or delivered before it is counted, granted and within
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from trio_router.errors import Refused
 from trio_router.payload import Payload
@@ -22,6 +23,8 @@ from trio_router.routing.rates import RateBook
 from trio_router.routing.rights import Rights
 from trio_router.routing.session import Session
 from trio_router.routing.trust import CLOSED, NOT_OPEN, TrustDesk, drop, publishing_word, standing_word
+
+_PUBLISH: Final = Action.EVENT_PUBLISH
 
 
 class EventVerbs:
@@ -44,6 +47,7 @@ class EventVerbs:
         self._books = books
         self._events = books.events  # at hand for every publish, as are its participants
         self._participants = books.participants
+        self._home, self._untold = rights.sessions, rights.untold
 
     def subscribe(self, session: Session, channel: str, token: str | None = None) -> None:
         """Receive the events of ``channel``, a name or a pattern. ALREADY_SUBSCRIBED, LIMIT_REACHED.
@@ -112,7 +116,6 @@ class EventVerbs:
         session: Session,
         channel: str,
         data: Payload,
-        *,
         echo: bool = True,
         disclose: bool = False,
         accepted: Callable[[], None] | None = None,
@@ -129,17 +132,20 @@ class EventVerbs:
         """
         if self._rates.publishes:
             self._rates.charge(self._rates.publishes, session)
-        self._rights.check(session)
-        word, source = CLOSED, None
+        if self._untold or session.home is not self._home:  # else there is nothing to check
+            self._rights.check(session)
         if ":" in channel:
             word, source = publishing_word(session.openings, channel), self._participants.source(session, channel)
-        decision = self._door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
+            decision = self._door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
+        else:
+            source = None
+            decision = self._door.authorize(session.identity, _PUBLISH, channel, data)
         if not decision.allowed:  # asked here, it costs the usual case no call
             grant(Action.EVENT_PUBLISH, decision, session)
         if to is None and not exclude:
             if accepted is not None:
                 accepted()
-            self._events.publish(session, channel, data, echo=echo, disclose=disclose, source=source, seq=seq)
+            self._events.publish(session, channel, data, echo, disclose, None, (), source, seq)
             return
         if not session.identity.is_server:
             raise Refused(codes.SERVER_ONLY, "exclude" if to is None else "to")
