@@ -128,20 +128,22 @@ def watched(oracle: Oracle) -> type[Core]:
                 session: Session,
                 channel: str,
                 data: Any,
-                *,
+                echo: bool = True,
+                disclose: bool = False,
                 accepted: Callable[[], None] | None = None,
+                *arguments: Any,
                 **options: Any,
             ) -> None:
                 def granted() -> None:
                     for receiver, by in oracle.receivers(channel).items():
                         who = oracle.books[receiver].identity
                         oracle.claim(oracle.may(who, Action.EVENT_SUBSCRIBE, channel), f"delivers {channel}")  # T22
-                        if options.get("echo", True) or receiver != session.id:
+                        if echo or receiver != session.id:
                             oracle.books[receiver].expected.append((data.value, channel, by))
                     if accepted is not None:
                         accepted()
 
-                publish(session, channel, data, accepted=granted, **options)
+                publish(session, channel, data, echo, disclose, granted, *arguments, **options)
 
             self.subscribe, self.unsubscribe, self.publish = watched_subscribe, watched_unsubscribe, watched_publish
 
