@@ -259,7 +259,8 @@ async def test_a_black_hole_is_asked_little_and_its_queue_drains_at_once(build: 
             for _ in range(200):
                 nursery.start_soon(one)
         assert {type(outcome.answer) for outcome in outcomes} == {Unavailable}
-        assert len(service.requests) <= 4
+        # Four at once, and one more for each of the three failures that do not open the breaker yet, if they come apart.
+        assert len(service.requests) <= 4 + 3
         assert service.most_in_flight <= 4
 
 
