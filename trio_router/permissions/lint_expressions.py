@@ -144,8 +144,6 @@ class _Reader:
                     return self._truth(node.yes if test else node.no)
                 one, other = self._truth(node.yes), self._truth(node.no)
                 return one if one is other else None
-            case Group():
-                return self._truth(node.operand)
             case Compare(operator="===" | "!=="):
                 if self._never_equal(node.left, node.right) or self._never_equal(node.right, node.left):
                     return node.operator == "!=="

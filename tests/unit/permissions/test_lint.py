@@ -144,6 +144,10 @@ EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly 
         ("[data.x && false].length === 1", [("R203", "`false` is always false")]),
         ("(data.x ?? 1) === 1", []),
         ("user.id === 5 || true", [("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number")]),
+        ("user.id === 5 || 1 > 2", [("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number")]),
+        ("5 !== user.id && 1 < 2", [("R204", "`5 !== user.id` is always true: `5` is a number, `user.id` is a text")]),
+        ("action === 'write' || 1 > 2", [("R206", "`action === 'write'` is always false: action is 'publish' here")]),
+        ("'write' !== action && 1 < 2", [("R206", "`'write' !== action` is always true: action is 'publish' here")]),
         # Results that are not true or false.
         ("data.x && 1", [("R203", "`1` is always true"), ("R301", "`1` is a number, and only true allows")]),
         ("data.x ? 'a' : 5", [
@@ -220,9 +224,23 @@ def test_what_a_comment_silences(comment: str, left: list[str]) -> None:
         assert [finding.code for finding in lint(text, "rules.yml")] == left
 
 
-def test_a_comment_does_not_silence_other_lines() -> None:
-    text = "event:\n  a:\n    publish: data.x # lint: ignore\n    subscribe: user.data.x\n"
-    assert [finding.line for finding in lint(text, "rules.yml")] == [4]
+@pytest.mark.parametrize(
+    ("comments", "left"),
+    [
+        (["", "", ""], [3, 4, 5]),
+        (["", "# lint: ignore", ""], [4, 5]),
+        (["", "# lint: ignore R302", ""], [4, 5]),
+        (["", "", "# lint: ignore R302"], [3, 5]),
+        (["# lint: ignore-file", "", ""], []),
+        (["", "", "# lint: ignore-file R302"], [5]),
+        (["# lint: ignore-file R302", "", "# lint: ignore-file R304"], []),
+        (["# lint: ignore-file R304", "# lint: ignore R302", ""], [4]),
+    ],
+)
+def test_which_lines_a_comment_silences(comments: list[str], left: list[int]) -> None:
+    first, second, third = comments
+    text = f"event: {first}\n  a:\n    publish: data.x {second}\n    subscribe: user.data.x {third}\n    listen: user.id == 5\n"
+    assert [finding.line for finding in lint(text, "rules.yml")] == left
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,11 @@ def test_what_is_said_of_variables(pattern: str, expected: list[tuple[str, int, 
     assert {(each.line, each.rule) for each in found} <= {(2, f'event "{pattern}"')}
 
 
+def test_a_variable_is_read_by_the_rules_of_its_own_pattern() -> None:
+    text = "event:\n  a/$x: {publish: true, subscribe: true}\n  b/$x: {publish: true, subscribe: user.id === $x}\n"
+    assert [(each.code, each.rule) for each in lint(text, "rules.yml")] == [("R401", 'event "a/$x"')]
+
+
 def test_what_is_said_of_a_rule_no_name_gets_to() -> None:
     made = told("rpc", "request", {"*": True, "*$x": True})
     assert made == [("R101", 4, "every name it matches goes to '*$x' in line 7")]
