@@ -23,7 +23,6 @@ _ANY_TEXT: Final = WILDCARD_ACTIONS | {Action.EVENT_LISTEN, Action.RECORD_LISTEN
 VALUES: Final = frozenset({"user", "data", "oldData", "name", "action", "now", "session"})
 
 _ANY: Final = "\ue000"  # a letter that no pattern holds: only variables and stars match it
-_VARYING: Final = frozenset({"name", "data", "oldData"})
 
 Found = tuple[str, Rule, int | None, str]
 """A code, the rule it is about, a character of its pattern (None: the rule itself), and what is to be said of it."""
@@ -88,9 +87,8 @@ def wildcards(rules: Iterable[Rule], index: RuleIndex) -> Iterator[Found]:
     for rule in rules:
         if not rule.pattern.stars or (rule.evaluate is None and not rule.constant):
             continue
-        varying = sorted(rule.names & _VARYING)
-        if varying:
-            yield "R501", rule, None, f"it reads {' and '.join(varying)}, so a wildcard that reaches it is denied"
+        if "name" in rule.names:
+            yield "R501", rule, None, "it reads name, so a wildcard that reaches it is denied"
             continue
         if rule.pattern.variables:
             continue

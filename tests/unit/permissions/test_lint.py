@@ -146,8 +146,20 @@ EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly 
         ("user.id === 5 || true", [("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number")]),
         ("user.id === 5 || 1 > 2", [("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number")]),
         ("5 !== user.id && 1 < 2", [("R204", "`5 !== user.id` is always true: `5` is a number, `user.id` is a text")]),
+        ("5 !== user.id || data.x === 1 && 1 < 2", [
+            ("R204", "`5 !== user.id` is always true: `5` is a number, `user.id` is a text"),
+        ]),
+        ("user.id === 5 && (data.x === 1 || 1 > 2)", [
+            ("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number"),
+        ]),
         ("action === 'write' || 1 > 2", [("R206", "`action === 'write'` is always false: action is 'publish' here")]),
         ("'write' !== action && 1 < 2", [("R206", "`'write' !== action` is always true: action is 'publish' here")]),
+        ("data.y === 1 || data.x && user.id === 5", [
+            ("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number"),
+        ]),
+        ("data.x === 1 && (data.y === 1 || true)", [("R203", "`data.y === 1 || true` is always true")]),
+        ("(data.x && 1 < 2) ? data.y === 1 : false", [("R203", "`1 < 2` is always true")]),
+        ("data.x ? data.y === 1 && 1 < 2 : false", [("R203", "`1 < 2` is always true")]),
         # Results that are not true or false.
         ("data.x && 1", [("R203", "`1` is always true"), ("R301", "`1` is a number, and only true allows")]),
         ("data.x ? 'a' : 5", [
@@ -156,6 +168,8 @@ EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly 
         ("data.x ?? 'a'", [("R302", f"`data.x` {EXACTLY}"), ("R301", "`'a'` is a text, and only true allows")]),
         ("data.x && data.y", [("R302", f"`data.y` {EXACTLY}")]),
         ("data.x ? data.y : data.z", [("R302", f"`data.y` {EXACTLY}"), ("R302", f"`data.z` {EXACTLY}")]),
+        ("data.x === 1 && data.y === 1 && data.z", [("R302", f"`data.z` {EXACTLY}")]),
+        ("(data?.x)", [("R302", f"`data?.x` {EXACTLY}")]),
         ("now", [("R301", "`now` is a number, and only true allows")]),
         ("data.x || null", [("R302", f"`data.x` {EXACTLY}"), ("R203", "`null` is always false")]),
         # What may fail before it is its turn.
@@ -169,6 +183,11 @@ EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly 
         ("_('x').y === 1 || $b === 'x'", [("R303", "where `_('x').y` fails, what follows || is not asked")]),
         ("data.a && data.a.b === 1 || $b === 'x'", []),
         ("(data.a || data.b) && data.b.c === 1 || $b === 'x'", []),
+        ("data.a && data.b && data.a.c === 1 || $b === 'x'", []),
+        ("(data.a.b === 1 || $b === 'x') && (data.c.d === 1 || $b === 'y')", [
+            ("R303", "where `data.a.b` fails, what follows || is not asked"),
+            ("R303", "where `data.c.d` fails, what follows || is not asked"),
+        ]),
         ("(data.a || data.b.c) && $b === 'y' || $b === 'x'", [("R303", "where `data.b.c` fails, what follows || is not asked")]),
         ("data.a.b === 1 && data.a.b === 2 || $b === 'x'", [("R303", "where `data.a.b` fails, what follows || is not asked")]),
         ("$b === 'x' || data.a.b === 1", []),  # nothing follows

@@ -26,6 +26,7 @@ def found(section: str, verb: str, rules: dict[str, object]) -> list[tuple[str, 
         ("rpc", "request", ["a/*b", "a/*$x"], []),
         ("rpc", "request", ["*", "$x"], []),  # a/b
         ("rpc", "request", ["a/$x", "a/$x/*"], []),
+        ("rpc", "request", ["$x/*", "$x/*$y"], ["$x/*"]),
         ("event", "subscribe", ["*", "*$x"], []),  # the wildcard * is proved by * alone
         ("event", "publish", ["*", "*$x"], ["*"]),
         ("record", "read", ["*", "*$x"], ["*"]),
@@ -55,6 +56,14 @@ def test_unreachable(section: str, verb: str, patterns: list[str], unreachable: 
         ({"a/b": "name.endsWith(user.id)"}, []),
         ({"a/$u/*": "user.id === $u"}, []),
         ({"a/*": "now > 5 && action === user.data?.may"}, []),
+        ({"a/*": True, "a/b": "now > 5 && action === user.data?.may"}, []),
+        # whatever stands before them in the file
+        ({"x": True, "a/*": True, "a/b": False}, [("R502", "a/*")]),
+        ({"x/*": False, "a/*": True, "a/b": False}, [("R502", "a/*")]),
+        ({"x/*": True, "a/*": True, "a/b": False}, [("R502", "a/*")]),
+        ({"x/$u*": True, "a/*": True, "a/b": False}, [("R502", "a/*")]),
+        ({"x/*": "name === 'x/y'", "a/*": True, "a/b": False}, [("R501", "x/*"), ("R502", "a/*")]),
+        ({"x/*": True, "x/y": False, "a/*": True, "a/b": False}, [("R502", "x/*"), ("R502", "a/*")]),
     ],
 )
 def test_wildcards_that_are_never_allowed(rules: dict[str, object], expected: list[tuple[str, str]]) -> None:
@@ -74,6 +83,7 @@ def test_variables_are_found_at_their_place() -> None:
     ("pattern", "expected"),
     [
         ("$x", [("R401", 0, "no rule here reads $x")]),
+        ("$a/$ab", [("R401", 0, "no rule here reads $a"), ("R401", 3, "no rule here reads $ab")]),
         ("a/$ab/$a", [("R401", 2, "no rule here reads $ab"), ("R401", 6, "no rule here reads $a")]),
         ("$user1/$user", [("R401", 0, "no rule here reads $user1"),
                           ("R402", 7, "$user is a part of the name, user is something else")]),
@@ -94,14 +104,29 @@ def test_what_is_said_of_variables(pattern: str, expected: list[tuple[str, int, 
     assert {(each.line, each.rule) for each in found} <= {(2, f'event "{pattern}"')}
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("a*$x/*", "a*/*$x"),
+        ("ab*$x*/*", "a*b*/*$x"),  # with the same letters, though not together
+    ],
+)
+def test_of_two_that_are_equally_specific_the_earlier_one_may_be_unreachable(earlier: str, later: str) -> None:
+    assert told("rpc", "request", {earlier: True, later: True})[0][:2] == ("R101", 4)
+    assert [each for each in told("rpc", "request", {later: True, earlier: True}) if each[0] == "R101"] == []
+
+
 def test_a_variable_is_read_by_the_rules_of_its_own_pattern() -> None:
     text = "event:\n  a/$x: {publish: true, subscribe: true}\n  b/$x: {publish: true, subscribe: user.id === $x}\n"
     assert [(each.code, each.rule) for each in lint(text, "rules.yml")] == [("R401", 'event "a/$x"')]
 
 
 def test_what_is_said_of_a_rule_no_name_gets_to() -> None:
-    made = told("rpc", "request", {"*": True, "*$x": True})
-    assert made == [("R101", 4, "every name it matches goes to '*$x' in line 7")]
+    made = told("rpc", "request", dict.fromkeys(["*", "*$x", "a/*", "a/*$x"], True))
+    assert made == [
+        ("R101", 4, "every name it matches goes to '*$x' in line 7"),
+        ("R101", 10, "every name it matches goes to 'a/*$x' in line 13"),
+    ]
 
 
 @pytest.mark.parametrize(
