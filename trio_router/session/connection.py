@@ -94,6 +94,7 @@ class Connection:
             await self._link.serve(self._take)
         finally:
             self._core.detach(self._session)
+            del self._session  # it holds this connection, and nobody asks for it any more
 
     def _take(self, frame: str | bytes) -> Awaitable[None] | None:
         """One message of the client. What it asks for is done when this returns, or when what it returns has been awaited."""

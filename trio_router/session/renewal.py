@@ -24,6 +24,10 @@ WARNING: Final = 60.0
 """Seconds before its end that a login's holder is warned; of one that is good for less than four times that, a quarter."""
 
 
+def _nobody(_: float) -> None:
+    """Who is warned after the session."""
+
+
 class Renewal:
     """The end of one session's login. ``warn`` gets the time of the end when it is near, ``end`` is called when it has come.
 
@@ -50,7 +54,7 @@ class Renewal:
 
     def watch(self, expires: float | None) -> None:
         """From now on ``expires`` (seconds since the epoch; None: never) is when the login ends."""
-        self.stop()
+        self._unwatch()
         if expires is None:
             return
         left = max(expires - self._clock.wall(), 0.0)
@@ -61,7 +65,11 @@ class Renewal:
         )
 
     def stop(self) -> None:
-        """Nobody is to be warned or ended any more."""
+        """Nobody is to be warned or ended any more, and nobody held who was to be."""
+        self._unwatch()
+        self._warn = _nobody
+
+    def _unwatch(self) -> None:
         for watched in self._watched:
             watched.cancel()
         self._watched = ()

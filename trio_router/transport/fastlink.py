@@ -404,3 +404,6 @@ class FastLink:
             self._age = None
         self.outbox.close()
         self._pipe.close()
+        self.on_slow = None
+        if self._failure is not None:  # its traceback holds the frames of all who have seen it, and they hold this link
+            self._failure.__traceback__ = None

@@ -329,8 +329,10 @@ class Outbox:
             raise trio.BrokenResourceError
 
     def close(self) -> None:
-        """Nothing leaves any more; what waits is lost."""
+        """Nothing leaves any more; what waits is lost. Whoever listened is forgotten, so that both can go."""
         self._break()
+        self.on_slow = self.on_broken = _nothing
+        self.on_fault = _ignore
 
 
 def _frames(items: list[bytes | Run]) -> list[bytes]:

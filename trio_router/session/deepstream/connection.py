@@ -116,6 +116,7 @@ class Connection:
             await self._link.serve(self._take)
         finally:
             self._core.detach(session)
+            del self._voice.session  # it holds this connection, and nobody asks for it any more
 
     # ---- what the client sends --------------------------------------------------------------------------------
 
