@@ -216,16 +216,14 @@ def _attach(items: list[_Item], comments: list[_Comment]) -> tuple[list[_Comment
                 before.above.append(comment)
             else:
                 before.beside = comment.text
-        elif before and _stands_below(comment, before, after):
-            depth = _depth_at(items[:at], comment.column) if comment.column < before.column else before.depth
+        elif after is not None and not (before and _stands_below(comment, before, after)):
+            after.above.append(comment)
+        else:
+            depth = _depth_at(items[:at], comment.column)
             if (after is None and depth == 0) or footer:
                 footer.append(comment)
             else:
-                before.below.append((depth, comment))
-        elif after is not None:
-            after.above.append(comment)
-        else:
-            footer.append(comment)
+                items[at - 1].below.append((depth, comment))
     if items:
         first = items[0]
         split = 0
@@ -236,11 +234,9 @@ def _attach(items: list[_Item], comments: list[_Comment]) -> tuple[list[_Comment
     return header, footer
 
 
-def _stands_below(comment: _Comment, before: _Item, after: _Item | None) -> bool:
+def _stands_below(comment: _Comment, before: _Item, after: _Item) -> bool:
     """Whether the comment belongs to what stands above it and not to the key after it."""
-    if after is None:
-        return True
-    return after.depth <= before.depth and comment.column > after.column and not after.above
+    return after.depth < before.depth and comment.column > after.column and not after.above
 
 
 def _depth_at(before: list[_Item], column: int) -> int:

@@ -90,6 +90,11 @@ def test_values(source: str, value: Any) -> None:
         ("1 !== null", True),
         ("name !== 'news'", False),
         ("user.id != name", True),
+        ("name != 'news'", False),
+        ("name == 'news'", True),
+        ("name == 'olds'", False),
+        ("data.text != 1", False),
+        ("data.text != 2", True),
     ],
 )
 def test_equality(source: str, value: bool) -> None:
@@ -284,8 +289,11 @@ def test_everything_else_is_not_a_number(value: Any) -> None:
     assert math.isnan(to_number(value))
 
 
-def test_nan_is_not_true() -> None:
+def test_nan_and_undefined_are_not_true() -> None:
     assert not truthy(float("nan"))
+    assert not truthy(UNDEFINED)
+    assert not UNDEFINED
+    assert repr(UNDEFINED) == "undefined"
 
 
 def test_lists_are_written_with_commas() -> None:

@@ -162,6 +162,9 @@ def test_a_file_comes_out_with_its_comments_blank_lines_and_quotes(about: str) -
         ("`${a}${b}`+d", "`${a}${b}` + d"),
         (r"`\`${a}`+d", r"`\`${a}` + d"),
         ("`a${b", "`a${b"),
+        ("X+X-1X+1", "X + X - 1X + 1"),
+        ("`${X}`+X", "`${X}` + X"),
+        ("/[X/]/i+a", "/[X/]/i + a"),
         ("/a", "/a"),
         ("'a", "'a"),
         ("\ta\n\nb ", "a b"),
@@ -229,6 +232,10 @@ def test_options_stand_before_sections() -> None:
 def test_a_refused_file_is_not_formatted() -> None:
     with pytest.raises(RuleError, match=r"rules\.yml:1:22: event \"a\" publish: unknown name dat"):
         format_rules("event: {a: {publish: dat}}", "rules.yml")
+
+
+def test_a_comment_ends_with_its_last_letter() -> None:
+    assert format_rules("event: {a: {publish: true}} # why \t \n", "r") == 'event:\n  "a":\n    publish: true  # why\n'
 
 
 SIMPLE = """\

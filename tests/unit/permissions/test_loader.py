@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tests.unit.permissions.rulesets import one_rule, rules, somebody
 from trio_router.errors import RuleError
 from trio_router.patterns import Pattern
-from trio_router.payload import Payload
+from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.compiler import compile_expression
 from trio_router.permissions.decision import Action, Reason
-from trio_router.permissions.syntax import children
+from trio_router.permissions.syntax import Junction, children
 
 GOOD = """\
 event:
@@ -139,6 +139,11 @@ def test_a_rule_may_carry_a_reason_for_those_it_denies() -> None:
     ]
 
 
+def test_a_reason_may_have_two_hundred_characters() -> None:
+    ruleset = rules(f"event: {{a: {{publish: {{rule: false, reason: {'x' * 200}}}}}}}")
+    assert ruleset.decide(somebody(), Action.EVENT_PUBLISH, "a").reason_text == "x" * 200
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -154,6 +159,16 @@ def test_a_reason_stands_beside_a_rule(rule: str, message: str) -> None:
     with pytest.raises(RuleError) as caught:
         rules(f"event: {{a: {{publish: {rule}}}}}")
     assert message in str(caught.value)
+
+
+def test_a_rule_and_its_parts_are_told_their_action_and_name_their_line_in_a_traceback() -> None:
+    ruleset = rules("event:\n  a: {publish: \"action === 'publish' && user.id\"}\n")
+    (rule,) = ruleset.rules
+    assert isinstance(rule.tree, Junction)
+    part = rule.compiled(rule.tree.operands[0])
+    assert ruleset.evaluate(rule, somebody(), "a", ABSENT, {}, part=part) is True
+    for function in (rule.evaluate, part):
+        assert function.__code__.co_filename == "<rule rules.yml:2>"  # type: ignore[union-attr]
 
 
 def test_a_part_of_a_rule_can_be_asked_alone() -> None:

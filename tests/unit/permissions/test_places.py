@@ -5,7 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_router import documents
+from trio_router.clock import ManualClock
+from trio_router.permissions.decision import Action
+from trio_router.permissions.loader import load_rules
 from trio_router.permissions.places import SourceMap
+from trio_router.permissions.sources import RuleSources
 
 
 def found(text: str, letter: str) -> tuple[int, int] | None:
@@ -39,6 +43,8 @@ def truth(text: str, letter: str) -> tuple[int, int]:
         "a: 'one\n  two\n\n  it''s X'",
         'a: "one\n  two\n\n  \\"X\\""',
         'a: "one \\\n  two\\\n  X"',
+        'a: "one\nX"',
+        'a: "\\x20\\tX"',
         "a: |\n  one\n    two\n  X\n",
         "a: |-  # why\n  one\n\n  X",
         "a: |2\n    one\n  X",
@@ -71,6 +77,36 @@ def test_a_text_that_does_not_fit_its_scalar_has_no_place() -> None:
     assert node is not None
     assert SourceMap("a: two").place(node, 1) is None
     assert SourceMap("").place(documents.Node("one", 9, 1), 1) is None
+
+
+RULES = """\
+actions: names
+event:
+  "news/$x":
+    publish: {rule: "user.id === $x", reason: no}
+    subscribe: true
+record:
+  doc:
+    write:
+      rule: >-
+        data.a === 1
+        && data.b
+"""
+
+
+def test_where_a_rule_its_parts_and_its_pattern_stand() -> None:
+    sources = RuleSources(RULES, "rules.yml")
+    publish, subscribe, write = load_rules(RULES, "rules.yml", clock=ManualClock()).rules
+    assert [sources.place(rule) for rule in (publish, subscribe, write)] == [(4, 21), (5, 16), (9, 13)]
+    assert sources.place(publish, 0) == (4, 22)
+    assert sources.place(publish, len("user.id === ")) == (4, 34)
+    assert sources.place(subscribe, 3) == (5, 16)
+    assert sources.place(write, len("data.a === 1 && ")) == (11, 12)
+    assert [sources.pattern_place(rule) for rule in (publish, write)] == [(3, 3), (7, 3)]
+    assert sources.pattern_place(publish, len("news/")) == (3, 9)
+    assert sources.pattern_place(write, 1) == (7, 4)
+    assert [sources.action(rule) for rule in (subscribe, write)] == [Action.EVENT_SUBSCRIBE, Action.RECORD_WRITE]
+    assert sources.named(write) == 'record "doc" write'
 
 
 @settings(deadline=None)

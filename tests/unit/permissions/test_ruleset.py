@@ -209,16 +209,6 @@ def test_a_part_sees_who_asks_about_which_name_and_when() -> None:
     assert ruleset.evaluate(rule, somebody(User("eva")), "a/b", ABSENT, variables) is False
 
 
-def test_a_rule_and_its_parts_are_told_their_action_and_name_their_line_in_a_traceback() -> None:
-    ruleset = rules("event:\n  a: {publish: \"action === 'publish' && user.id\"}\n")
-    (rule,) = ruleset.rules
-    assert isinstance(rule.tree, Junction)
-    part = rule.compiled(rule.tree.operands[0])
-    assert ruleset.evaluate(rule, somebody(), "a", ABSENT, {}, part=part) is True
-    for function in (rule.evaluate, part):
-        assert function.__code__.co_filename == "<rule rules.yml:2>"  # type: ignore[union-attr]
-
-
 def test_a_part_sees_the_record_as_it_was() -> None:
     ruleset = one_rule("a", "write", "oldData.n === data.n", "record")
     rule, variables = ruleset.find(Action.RECORD_WRITE, "a") or pytest.fail("no rule")
