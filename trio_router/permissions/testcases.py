@@ -196,7 +196,7 @@ class _Reader:
         assert value is not None  # noqa: S101 - for the type checker
         if value.kind != "text":
             self._problem(value, f"expected an action such as event.publish, not a {value.kind}", f"{field} {key}")
-            return None, False
+            return None, key == "allow"
         action = _ACTIONS.get(value.value)
         if action is None:
             hint = closest(value.value, _ACTIONS) or "; expected for example event.publish"

@@ -102,7 +102,7 @@ ITEMS = """
 record:
   "limits": {read: true}
   "item/$id":
-    write: "_('limits').most > data && data > oldData && now < 100 && name !== ''"
+    write: "_('limits').most > data && data > oldData && now < 100 && name.startsWith('item')"
 """
 WRITES = """
 records: {limits: {most: 9}, item/1: 3}
@@ -126,7 +126,7 @@ def test_parts_have_the_values_they_had_in_the_case() -> None:
         coverage.add(outcome)
     assert [str(gap) for gap in coverage.report().gaps] == [
         'record "limits" read: never decided',
-        "record \"item/$id\" write: `name !== ''` never false",
+        "record \"item/$id\" write: `name.startsWith('item')` never false",
     ]
 
 
@@ -236,6 +236,12 @@ def test_the_sides_of_a_default_are_there_and_missing() -> None:
     ]
     assert missing(rule, "{x: true}", "{x: false}", "{x: null, y: true}") == ["data.y always there"]
     assert missing(rule, "{x: true}", "{y: true}", "{x: null, y: null}") == []
+    assert missing(rule, "{x: false}") == [  # it is there, and false
+        "never allowed",
+        "data.x always there",
+        "data.y never there",
+        "data.y always there",
+    ]
     assert missing(rule, "{}", "{y: null}") == ["never allowed", "data.x never there", "data.y never there"]
 
 
