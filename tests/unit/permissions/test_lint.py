@@ -152,8 +152,12 @@ EXACTLY = "allows only if it is exactly true; Valve denies only what is exactly 
         ("user.id === 5 && (data.x === 1 || 1 > 2)", [
             ("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number"),
         ]),
-        ("action === 'write' || 1 > 2", [("R206", "`action === 'write'` is always false: action is 'publish' here")]),
-        ("'write' !== action && 1 < 2", [("R206", "`'write' !== action` is always true: action is 'publish' here")]),
+        ("name === 'b/x' || 1 > 2", [
+            ("R206", "`name === 'b/x'` is always false: the pattern 'a/$b' does not match 'b/x'"),
+        ]),
+        ("'b/x' !== name && 1 < 2", [
+            ("R206", "`'b/x' !== name` is always true: the pattern 'a/$b' does not match 'b/x'"),
+        ]),
         ("data.y === 1 || data.x && user.id === 5", [
             ("R204", "`user.id === 5` is always false: `user.id` is a text, `5` is a number"),
         ]),
