@@ -36,6 +36,8 @@ class Loop:
         seconds = measured["duration_by_test"]
         items = sorted(session.items, key=lambda item: seconds.get(item.nodeid, 0))
         gc.freeze()
+        if _try("", [(item, seconds[item.nodeid]) for item in items]) != STATUSES[SURVIVED]:
+            raise pytest.UsageError("in this order the tests do not pass, though nothing is changed")
         for mutant in self._mutants:
             names = set(measured["tests_by_mangled_function_name"].get(mutant.partition("__mutmut_")[0], ()))
             status = _try(mutant, [(item, seconds[item.nodeid]) for item in items if item.nodeid in names])

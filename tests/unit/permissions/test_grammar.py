@@ -68,6 +68,13 @@ def test_a_key_that_is_written_out_is_a_member() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "value"), [("+1", 1), ("-3", -3), ("- 2.5", -2.5), ("+0", 0), ("-0", -0.0), ("-0.0", -0.0)]
+)
+def test_a_number_with_a_sign_is_a_constant_of_its_kind(source: str, value: float) -> None:
+    assert repr(parse(source, SCOPE)) == repr(syntax.Constant(0, len(source), value))
+
+
+@pytest.mark.parametrize(
     ("source", "parts"),
     [
         ("(data?.a).b + -name.length * [1, `x${$userid}`][0]", ["(data?.a).b", "(data?.a)", "data?.a", "data", "-name.length * [1, `x${$userid}`][0]", "-name.length", "name.length", "name", "[1, `x${$userid}`][0]", "[1, `x${$userid}`]", "1", "`x${$userid}`", "$userid"]),
@@ -297,6 +304,7 @@ def test_chains_of_one_operator_are_one_node() -> None:
         ("1 && 2 || 3 ?? 4", 12, "?? beside && or || needs parentheses"),
         ("1 ?? 2 ?? 3 || 4", 12, "?? beside && or || needs parentheses"),
         ("1 ?? (2 || 3) ?? 4 && 5", 2, "?? beside && or || needs parentheses"),
+        ("1 'in' data", 2, "expected an operator such as === or &&, or the end, not the text 'in'"),
         ("'a'(1)", 3, "only methods such as .startsWith() can be called"),
         ("(name)(1)", 6, "only methods such as .startsWith() can be called"),
         ("name 1.50", 5, "expected an operator such as === or &&, or the end, not 1.5"),
@@ -326,8 +334,13 @@ def test_what_is_no_code_of_a_character_is_refused_where_it_stands(code: str, af
 
 def test_an_expression_refers_to_sixteen_records_and_no_more() -> None:
     assert value_of(" && ".join(["!_('a')"] * 16)) is True
-    with pytest.raises(ExpressionError, match="at most 16 records"):
-        parse(" && ".join(["!_('a')"] * 17), SCOPE)
+    source = " && ".join(["!_('a')"] * 17)
+    with pytest.raises(ExpressionError) as caught:
+        parse(source, SCOPE)
+    assert (str(caught.value), caught.value.position) == (
+        "an expression refers to at most 16 records",
+        source.rindex("_"),
+    )
 
 
 def test_data_is_known_only_where_there_is_some() -> None:
@@ -428,6 +441,24 @@ def test_parts_beside_each_other_are_no_levels(part: str) -> None:
     tree = parse(f"[{', '.join([part] * 100)}]", SCOPE)
     assert isinstance(tree, syntax.Array)
     assert len(tree.items) == 100
+
+
+@pytest.mark.threat("T30")
+@pytest.mark.parametrize("part", ["1", "1 ? 2 : 3", "1 + 1", "(1)", "name.trim()"])
+def test_what_was_closed_makes_no_room_for_deeper_levels(part: str) -> None:
+    def nested(levels: int) -> str:
+        return f"{'(' * 20}[{f'{part}, ' * 20}{'(' * (levels - 20)}1{')' * (levels - 20)}]{')' * 20}"
+
+    assert parse(nested(62), SCOPE)
+    with pytest.raises(ExpressionError, match="nested deeper"):
+        parse(nested(63), SCOPE)
+
+
+@pytest.mark.threat("T30")
+def test_a_text_that_is_too_long_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse("'" + "a" * (MAX_SOURCE - 1) + "'", SCOPE)
+    assert (str(caught.value), caught.value.position) == ("the expression is longer than 4096 characters", 4096)
 
 
 @pytest.mark.threat("T30")
