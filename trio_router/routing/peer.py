@@ -9,36 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols.codes import CloseCode
 from trio_router.protocols.messages import Participant, Publisher, Source
 
 
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """One event for one subscription, shared by all its members.
 
     ``frames`` is where each protocol keeps its encoding, so that an event is encoded once per protocol, however
     many sessions receive it.
     """
 
-    __slots__ = ("channel", "data", "frames", "publisher", "seq", "source", "subscription")
-
-    def __init__(
-        self,
-        channel: str,
-        data: Payload,
-        subscription: str | None = None,
-        publisher: Publisher | None = None,
-        source: Source | None = None,
-        seq: int | None = None,
-    ) -> None:
-        self.channel = channel
-        self.data = data
-        self.subscription = subscription
-        self.publisher = publisher
-        self.source = source
-        self.seq = seq
-        self.frames: dict[object, bytes] = {}
+    channel: str
+    data: Payload
+    subscription: str | None = None
+    publisher: Publisher | None = None
+    source: Source | None = None
+    seq: int | None = None
+    frames: dict[object, bytes] = msgspec.field(default_factory=dict)
 
 
 class Peer(Protocol):

@@ -19,12 +19,13 @@ from typing import Any, Final
 import msgspec
 
 from trio_router import names
+from trio_router.names import MAX_REQUEST_ID
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
 from trio_router.protocols.frames import text_frame
 from trio_router.protocols.native.shapes import MAX_TIMEOUT
 
-_is_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch  # names.REQUEST_ID_CHARACTERS and MAX_REQUEST_ID
+_ID_CHARACTERS: Final = "".join(sorted(names.REQUEST_ID_CHARACTERS))
 _long_number: Final = re.compile(r"[0-9]{16}").search  # 2**53 has sixteen digits
 _encode: Final = msgspec.json.Encoder().encode
 _check_channel: Final = lru_cache(maxsize=4096)(names.check_channel)
@@ -80,7 +81,11 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
             return _call(wire, data, colons)
         call = wire.call
         # ``type``, ``call`` and nothing else
-        if colons != 2 + call.count(":") or not _is_id(call):
+        if (
+            (colons != 2 and colons != 2 + call.count(":"))
+            or call.strip(_ID_CHARACTERS)
+            or not 0 < len(call) <= MAX_REQUEST_ID
+        ):
             return None
         return messages.ProviderResult(call, data)
     # msgspec's errors are ValueErrors, as are those of Unicode; it gives up on what nests too deep for it by itself (T15)
@@ -88,28 +93,36 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
         return None
 
 
+# A text of which every character is stripped holds no other. There are at least as many colons as fields, so if there are no more than
+# that, no name holds one.
+
+
 def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | None:
     channel, tag = wire.channel, wire.id
     _check_channel(channel)
-    expected = 2 + channel.count(":") + (not wire.echo) + wire.disclose
+    expected = 2 + (not wire.echo) + wire.disclose
     if tag is not None:
-        if not _is_id(tag):
+        if tag.strip(_ID_CHARACTERS) or not 0 < len(tag) <= MAX_REQUEST_ID:
             return None
-        expected += 1 + tag.count(":")
-    return messages.Publish(channel, data, tag, wire.echo, wire.disclose) if colons == expected else None
+        expected += 1
+    if colons != expected and colons != expected + channel.count(":") + (0 if tag is None else tag.count(":")):
+        return None
+    return messages.Publish(channel, data, tag, wire.echo, wire.disclose)
 
 
 def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
     tag, procedure, timeout = wire.id, wire.procedure, wire.timeout
-    if not _is_id(tag):
+    if tag.strip(_ID_CHARACTERS) or not 0 < len(tag) <= MAX_REQUEST_ID:
         return None
     _check_procedure(procedure)
-    expected = 3 + tag.count(":") + procedure.count(":")
+    expected = 3
     if timeout is not None:
-        expected += 1
+        expected = 4
         if not 1 <= timeout <= MAX_TIMEOUT:
             return None
-    return messages.Call(tag, procedure, data, timeout) if colons == expected else None
+    if colons != expected and colons != expected + tag.count(":") + procedure.count(":"):
+        return None
+    return messages.Call(tag, procedure, data, timeout)
 
 
 # ---- replies --------------------------------------------------------------------------------------------
