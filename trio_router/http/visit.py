@@ -112,7 +112,7 @@ class Visit:
 
     # ---- what the core tells (routing.peer.Peer) --------------------------------------------------------------
 
-    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+    def result(self, tag: str, data: Payload, more: bool) -> None:
         if not more:
             self._answered(tag, answers.result_of(data))
 
@@ -140,7 +140,6 @@ class Visit:
         call: str,
         procedure: str,
         data: Payload,
-        *,
         timeout: float,
         progress: bool,
         caller: Publisher | None,

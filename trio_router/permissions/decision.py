@@ -110,7 +110,7 @@ class Ruleset(Protocol):
         """Identifies the text these rules were made from."""
 
     def decide(
-        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, *, old: Payload = ABSENT
+        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, old: Payload = ABSENT
     ) -> Decision:
         """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises.
 

@@ -105,7 +105,7 @@ class CompiledRules:
         return evaluate(who, name, data, old, self._world, bound)
 
     def decide(
-        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, *, old: Payload = ABSENT
+        self, who: Identity, action: Action, name: str, data: Payload = ABSENT, old: Payload = ABSENT
     ) -> Decision:
         """Whether ``who`` may do ``action`` on exactly ``name``. Total: never raises.
 

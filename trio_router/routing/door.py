@@ -94,7 +94,6 @@ class Door:
         action: Action,
         name: str,
         data: Payload = ABSENT,
-        *,
         told: bool = True,
         trust: Decision = _TOKEN_NEEDED,
     ) -> Decision:

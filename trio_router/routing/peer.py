@@ -43,7 +43,6 @@ class Peer(Protocol):
         call: str,
         procedure: str,
         data: Payload,
-        *,
         timeout: float,
         progress: bool,
         caller: Publisher | None,
@@ -60,7 +59,7 @@ class Peer(Protocol):
     def call_accepted(self, tag: str) -> None:
         """A provider has taken on the call it made under ``tag``; the outcome follows. Again if it goes to another provider."""
 
-    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+    def result(self, tag: str, data: Payload, more: bool) -> None:
         """A result of the call it made under ``tag``."""
 
     def call_failed(self, tag: str, code: int, detail: str = "", data: Payload = ABSENT) -> None:

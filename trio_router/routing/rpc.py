@@ -235,7 +235,7 @@ class Rpc:
             self._stop_waiting(call)
         else:
             self._close(call, "result")
-        call.caller.peer.result(call.tag, data, more=more)
+        call.caller.peer.result(call.tag, data, more)
 
     def error(self, session: Session, call_id: str, data: Payload) -> None:
         """A provider's failure; ``data`` reaches the caller as it is.
@@ -317,10 +317,10 @@ class Rpc:
             call.id,
             offer.procedure,
             data,
-            timeout=seconds,
-            progress=call.progress,
-            caller=caller.publisher if call.disclose else None,
-            caller_data=caller.client_data if call.disclose else None,
+            seconds,
+            call.progress,
+            caller.publisher if call.disclose else None,
+            caller.client_data if call.disclose else None,
         )
 
     def _part(self, call: Call) -> None:

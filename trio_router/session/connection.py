@@ -335,7 +335,6 @@ class Connection:
         call: str,
         procedure: str,
         data: Payload,
-        *,
         timeout: float,
         progress: bool,
         caller: messages.Publisher | None,
@@ -343,7 +342,7 @@ class Connection:
     ) -> None:
         milliseconds = max(1, round(timeout * 1000))
         try:
-            frame = self._wire.invoke_frame(call, procedure, data, milliseconds, progress=progress, caller=caller)
+            frame = self._wire.invoke_frame(call, procedure, data, milliseconds, progress, caller)
         except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
             self.fault(error)
             return
@@ -355,9 +354,9 @@ class Connection:
     def call_accepted(self, tag: str) -> None:
         """This protocol tells its callers the outcome alone."""
 
-    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+    def result(self, tag: str, data: Payload, more: bool) -> None:
         try:
-            frame = self._wire.result_frame(tag, data, more=more)
+            frame = self._wire.result_frame(tag, data, more)
         except Exception as error:  # noqa: BLE001 - the edge of a session: it happens in another's turn
             self.fault(error)
             return

@@ -32,7 +32,7 @@ class Wire(Protocol):
     def done_frame(self, request_id: str) -> bytes:
         """``messages.Done`` without an end, as a frame."""
 
-    def result_frame(self, request_id: str, data: Payload, *, more: bool) -> bytes:
+    def result_frame(self, request_id: str, data: Payload, more: bool) -> bytes:
         """``messages.Result`` as a frame."""
 
     def invoke_frame(
@@ -41,7 +41,6 @@ class Wire(Protocol):
         procedure: str,
         data: Payload,
         timeout: int,
-        *,
         progress: bool,
         caller: messages.Publisher | None,
     ) -> bytes:

@@ -34,7 +34,6 @@ class RecordingPeer:
         call: str,
         procedure: str,
         data: Payload,
-        *,
         timeout: float,
         progress: bool,
         caller: Publisher | None,
@@ -49,7 +48,7 @@ class RecordingPeer:
     def call_accepted(self, tag: str) -> None:
         self.told.append(("call_accepted", tag))
 
-    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+    def result(self, tag: str, data: Payload, more: bool) -> None:
         self.told.append(("result", tag, data, more))
 
     def call_failed(self, tag: str, code: int, detail: str = "", data: Payload = ABSENT) -> None:

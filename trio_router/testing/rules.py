@@ -43,7 +43,6 @@ class FixedRules:
         action: Action,
         name: str,
         data: Payload = ABSENT,
-        *,
         old: Payload = ABSENT,  # noqa: ARG002 - the contract's
     ) -> Decision:
         """The decision of the action's rule; ``NO_RULE`` without one."""

@@ -244,7 +244,7 @@ class FastLink:
         if take is None:
             return False
         try:
-            if self._intake.empty and not self._ready and (not self._read(now) or self._failure is not None):
+            if not self._ready and self._intake.empty and (not self._read(now) or self._failure is not None):
                 return False
             state = self._work(take, now)
             if state is _State.TASK:

@@ -152,14 +152,14 @@ def done_frame(request_id: str) -> bytes:
     return text_frame(_encode(_Done(request_id)))
 
 
-def result_frame(request_id: str, data: Payload, *, more: bool) -> bytes:
+def result_frame(request_id: str, data: Payload, more: bool) -> bytes:
     """``messages.Result``."""
     raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)
     return text_frame(_encode(_Result(request_id, raw, more)))
 
 
 def invoke_frame(
-    call: str, procedure: str, data: Payload, timeout: int, *, progress: bool, caller: messages.Publisher | None
+    call: str, procedure: str, data: Payload, timeout: int, progress: bool, caller: messages.Publisher | None
 ) -> bytes:
     """``messages.Invoke``."""
     raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)

@@ -215,7 +215,6 @@ class Connection:
         call: str,
         procedure: str,
         data: Payload,
-        *,
         timeout: float,  # noqa: ARG002 - there is no word for it
         progress: bool,  # noqa: ARG002 - nor for this
         caller: Publisher | None,
@@ -232,7 +231,7 @@ class Connection:
     def call_accepted(self, tag: str) -> None:
         self._calls.accepted(tag)
 
-    def result(self, tag: str, data: Payload, *, more: bool) -> None:
+    def result(self, tag: str, data: Payload, more: bool) -> None:
         if not more:  # partial results are not asked for
             self._calls.result(tag, data)
 
