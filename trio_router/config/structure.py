@@ -111,7 +111,7 @@ class Structurer:
             lambda kind: kind is Any or kind is object, lambda value, _: plain(value)
         )
         converter.register_structure_hook_func(_is_literal, _literal)
-        converter.register_structure_hook_func(_is_enum, _enum)
+        converter.register_structure_hook(enum.Enum, _enum)  # of the class: some cattrs have one of their own there
         converter.register_structure_hook_factory(is_sequence, self._sequence)
         converter.register_structure_hook_factory(is_any_set, self._sequence)
         converter.register_structure_hook_factory(is_mapping, self._mapping)
@@ -313,10 +313,6 @@ def _literal(value: Any, kind: Any) -> Any:
 
 def _is_literal(kind: Any) -> bool:
     return get_origin(kind) is Literal
-
-
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
 def _enum(value: Any, kind: type[enum.Enum]) -> enum.Enum:
