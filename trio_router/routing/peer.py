@@ -31,6 +31,9 @@ class Delivery(msgspec.Struct, eq=False):
     seq: int | None = None
     frames: dict[object, bytes] = msgspec.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return "<delivery>"  # user data does not belong in logs
+
 
 class Peer(Protocol):
     """What the core tells one session."""

@@ -65,6 +65,9 @@ class Call(msgspec.Struct, eq=False):
     begun: bool = False
     tried: frozenset[Session] = _NOBODY
 
+    def __repr__(self) -> str:
+        return "<call>"  # an id that only the provider may know (T55), and user data, do not belong in logs
+
     def turn_to(self, offer: Offer) -> None:
         """The next attempt: with this offer, under an id of its own, so that no answer to the one before counts."""
         self.id = new_call_id()

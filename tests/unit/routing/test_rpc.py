@@ -13,6 +13,7 @@ from trio_router.limits import Limits
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes
+from trio_router.routing.peer import Delivery
 from trio_router.routing.providers import Offer, Providers
 from trio_router.testing.peers import RecordingPeer
 from trio_router.testing.rules import FixedRules
@@ -643,3 +644,12 @@ def test_clientdata_is_for_providers_of_callers_who_want_to_be_known() -> None:
     call(world, caller, "1", disclose=True)
     call(world, caller, "2")
     assert [entry[7:] for entry in provider.peer.of("invoke")] == [({"n": 1},), ()]
+
+
+@pytest.mark.threat("T62")
+def test_what_is_on_its_way_does_not_show_what_it_carries() -> None:
+    world, caller, provider = pair()
+    call(world, caller)
+    (open_call,) = provider.session.invocations.values()
+    assert repr(open_call) == "<call>"
+    assert repr(Delivery("private/channel", Payload("secret"))) == "<delivery>"
