@@ -284,6 +284,7 @@ class Router:
                 log=log.get("listener"),
                 lane=self._lane,
                 turns_away=lambda: self._overload.turns_away,
+                full=self._full,
             )
             for socket in sockets
         )
@@ -303,6 +304,10 @@ class Router:
         server = HttpServer(application, self._config.limits)
         await nursery.start(serve_admin, server, self._admin, self._administrators)
         return f"http://{authority(admin.host, port_of(self._admin[0]))}"
+
+    def _full(self, path: str) -> float | None:
+        space = self._paths.get(path)
+        return None if space is None else space.sessions.full()
 
     async def _serve(self, link: Link) -> None:
         """A session of the app whose path was asked for; the listener lets no other path through."""

@@ -307,6 +307,7 @@ async def start(
         metrics=metrics,
         log=log,
         lane=fast,
+        full=lambda _: server.full(),
     )
     port = listening.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:

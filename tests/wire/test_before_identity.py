@@ -133,8 +133,10 @@ async def test_silent_connections_keep_nobody_out_who_is_somebody(stack: Stack) 
         assert router.server.waiting == 200
         async with router.connect() as late:  # the places are taken: told so, and gone
             await late.send(upgrade())
-            assert (await late.response())[0] == 101
-            assert await late.closed_with() == codes.OVERLOADED.number
+            status, headers = await late.response()
+            assert status == 503
+            assert int(headers["retry-after"]) >= 1
+            assert await late.rest() == b"too many wait for a login\n"
         await ann.say(type="subscribe", id="1", channel="a")
         assert (await ann.message())["type"] == "done"
         await ann.say(type="publish", channel="a", data=1)

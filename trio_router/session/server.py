@@ -111,6 +111,12 @@ class SessionServer:
         """How many sessions are in quarantine."""
         return len(self._waiting)
 
+    def full(self) -> float | None:
+        """None, or the seconds to stay away: as many wait for a login as may."""
+        if len(self._waiting) < self.limits.unauthenticated_connections:
+            return None
+        return self._returns.of_one(len(self._waiting), self.limits)
+
     # ---- one session ------------------------------------------------------------------------------------------
 
     async def serve(self, link: Link) -> None:

@@ -24,16 +24,20 @@ _READ: Final = 4096
 
 
 class HeadRefused(Exception):
-    """The request is answered with ``status`` and a fixed ``text``; ``reason`` is a slug for log and metrics."""
+    """The request is answered with ``status`` and a fixed ``text``; ``reason`` is a slug for log and metrics.
 
-    def __init__(self, status: int, text: str, reason: str) -> None:
+    ``retry_after``: the seconds that a 503 says.
+    """
+
+    def __init__(self, status: int, text: str, reason: str, retry_after: float = 5.0) -> None:
         super().__init__(status, reason)
+        self.retry_after = retry_after
         self.status = status
         self.text = text
         self.reason = reason
 
     def response(self) -> bytes:
-        return response(self.status, self.text)
+        return response(self.status, self.text, self.retry_after)
 
 
 class HeadEnded(Exception):

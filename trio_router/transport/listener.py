@@ -80,7 +80,8 @@ class Listener:
     """One listening socket. ``policy`` may be replaced at any time; connections to come use the new one.
 
     ``serve`` gets every open link and is done with it when it returns; ``http`` gets everything else. ``lane`` must be running;
-    None: trio-websocket does everything. ``turns_away`` says whether the router is too busy for newcomers now.
+    None: trio-websocket does everything. ``turns_away`` says whether the router is too busy for newcomers now, ``full`` of a WebSocket's path
+    whether it is no use to go there, and for how many seconds.
     """
 
     def __init__(
@@ -95,9 +96,11 @@ class Listener:
         log: structlog.stdlib.BoundLogger,
         lane: Lane | None = None,
         turns_away: Callable[[], bool] = lambda: False,
+        full: Callable[[str], float | None] = lambda _: None,
     ) -> None:
         self.policy = policy
         self._turns_away = turns_away
+        self._full = full
         self._socket = socket
         self._admission = admission
         self._serve = serve
@@ -299,6 +302,10 @@ class Listener:
         )
         handshake = Handshake(upgrade, key, head.rest)
         await self._turns.take()
+        wait = self._full(head.path)
+        if wait is not None:  # to say the same in a session would cost several times as much
+            await self._answer(stream, HeadRefused(503, "too many wait for a login", "quarantine", wait))
+            return
         if self._lane is not None:
             pipe, handshake = _detached(stream, handshake)
             await self._lane.serve(pipe, handshake, limits=policy.limits, handler=self._serve)
