@@ -23,6 +23,7 @@ import yaml
 from trio_router.errors import Problem, ProblemsError
 
 MAX_DEPTH: Final = 32
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 MAX_SIZE: Final = 64 * 1024 * 1024
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -118,6 +119,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
         message = "a text that starts with * needs quotes"
     elif "quoted scalar" in context and "end of stream" in message:
         message, mark = "the quote is never closed", error.context_mark or mark
+    elif "nesting depth" in message:  # libyaml's own bound, which it may come to before ours, since it reads ahead
+        message = _TOO_DEEP
     elif "character escape code" in message:
         message = "this is the escape of half a character; write the character itself"
     elif mark is not None:
@@ -169,7 +172,7 @@ class _Builder:
 
     def _open(self, node: Node) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise self._refuse(f"nested deeper than {MAX_DEPTH} levels", node.line, node.column)
+            raise self._refuse(_TOO_DEEP, node.line, node.column)
         self._place(node)
         self._stack.append(_Open(node))
 

@@ -132,6 +132,7 @@ def compare(node: Node, cases: list[tuple[str, dict[str, Any]]]) -> None:
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_twenty_thousand_expressions_mean_the_same(node: Node) -> None:
     compared = 0
 
