@@ -11,7 +11,7 @@ failed, was cancelled or came too late no other byte follows (T13). It knows not
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -168,7 +168,7 @@ class Outbox:
         self.items = NOTHING
         self.last = None
         if self._writing:
-            self._append(_frames(items))
+            self._append(items)
             return
         if len(items) == 1:
             item = items[0]
@@ -202,7 +202,7 @@ class Outbox:
         rest = frames[first:]
         if sent:
             self._begun = True
-            self._wait(rest.pop(0)[sent:])
+            self._wait(rest.pop(0)[sent:], self._oldest)
         try:
             self._nursery.start_soon(self._write)
         except RuntimeError:  # the connection's nursery is closed: nobody will ever read this
@@ -210,18 +210,25 @@ class Outbox:
             return
         self._append(rest)
 
-    def _wait(self, data: bytes) -> None:
+    def _wait(self, data: bytes, now: float) -> None:
         assert self._backlog is not None  # noqa: S101 - made in _block
-        self._backlog.append((trio.current_time(), data))
+        self._backlog.append((now, data))
         self._queued += len(data)
 
-    def _append(self, frames: list[bytes]) -> None:
-        for frame in frames:
-            # What was sealed with may pass the bound: it is the last there is.
-            if self._queued and self._queued + len(frame) > self._size and not self.sealed:
-                self._overflow()
-                return
-            self._wait(frame)
+    def _append(self, items: Sequence[bytes | Run]) -> None:
+        """``items`` wait behind what waits already, a short run as one: its bytes are there for all who hold it."""
+        now = trio.current_time()
+        for item in items:
+            whole = item if isinstance(item, bytes) else item.joined()
+            if len(whole) <= BATCH and self._queued + len(whole) <= self._size:
+                self._wait(whole, now)
+                continue
+            for frame in [item] if isinstance(item, bytes) else item.frames:
+                # What was sealed with may pass the bound: it is the last there is.
+                if self._queued and self._queued + len(frame) > self._size and not self.sealed:
+                    self._overflow()
+                    return
+                self._wait(frame, now)
 
     def _overflow(self) -> None:
         """Past the bound: forget what has not begun to leave (whole frames all), so memory is free at once (T12)."""

@@ -191,6 +191,29 @@ async def test_past_its_bound_a_peer_is_slow_and_told_so_behind_the_frame_that_h
 
 
 @pytest.mark.threat("T12")
+async def test_a_run_waits_as_one_while_there_is_room_and_frame_by_frame_at_the_bound(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cork = Cork()
+    with taps((2, 0), (2, 0, 0)) as (tap, other):
+        outbox = make_outbox(tap, cork, nursery, size=10, farewell=b"BYE")
+        roomy = make_outbox(other, cork, nursery, size=100)
+        group = Group(cork, [outbox, roomy])
+        for frames, queued in (((b"abcde",), 3), ((b"fg", b"hi"), 7), ((b"jkl", b"mno"), len(b"cdeBYE"))):
+            assert not outbox.slow
+            for frame in frames:
+                group.send(frame)
+            cork.flush()
+            assert outbox.queued == queued
+        assert outbox.slow
+        assert roomy.queued == 13
+        await outbox.flush()
+        await roomy.flush()
+        assert tap.written == b"abcdeBYE"
+        assert other.written == b"abcdefghijklmno"
+
+
+@pytest.mark.threat("T12")
 async def test_one_frame_may_wait_whatever_its_size(nursery: trio.Nursery) -> None:
     cork = Cork()
     with taps((0,)) as (tap,):
