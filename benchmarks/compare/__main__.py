@@ -97,6 +97,7 @@ def main() -> int:
             **method,
             "date": results["date"],
             "commit": results["commit"],
+            "processor": results["machine"]["processor"],  # scenarios that are kept may be of another one
         }
         results["scenarios"][scenario.name] = measured
         results["scenarios"] = {

@@ -97,7 +97,7 @@ def goal_text(goal: dict[str, Any]) -> str:
 def when(measured: dict[str, Any]) -> str:
     """When and how often it was measured."""
     rounds = "one round" if measured["rounds"] == 1 else f"medians of {measured['rounds']} rounds"
-    text = f"Measured {measured['date'][:10]} at commit {measured['commit']}, {rounds} of {measured['seconds']:g} s."
+    text = f"Measured {measured['date'][:10]} at commit {measured['commit']} on {measured['processor']}, {rounds} of {measured['seconds']:g} s."
     entries = [entry for servers in measured["cases"].values() for entry in servers.values()]
     if measured["figure"] == "p99_ms" and any(entry["others"] > DISTURBED for entry in entries):
         text += " Others used the cores meanwhile: these latencies are as much theirs as the servers'."
@@ -110,7 +110,7 @@ def markdown(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     parts = [
         (
-            f"On {machine['cores']} cores of {machine['processor']}, Linux {machine['kernel']}, {versions}. "
+            f"On {machine['cores']} cores, Linux {machine['kernel']}, {versions}. "
             "`*`: the generator was at its limit, the server may do more. `-`: not measured."
         )
     ]

@@ -21,10 +21,10 @@ pytestmark = [
 ]
 
 BOUNDS = {
-    "publish to 1": 95,
+    "publish to 1": 92,
     "publish to 100": 105,
     "publish to 100, alone": 700,
-    "call": 230,
+    "call": 200,
     "login": 3500,
 }
 """In publishes of the C floor to one subscriber."""

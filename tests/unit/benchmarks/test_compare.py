@@ -82,7 +82,7 @@ def measured(router: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
         "lower_is_better": False,
         "failed": {"bun": "gone"},
     }
-    found |= {"rounds": 3, "seconds": 1.5, "date": "2026-01-02T03:04", "commit": "abc"}
+    found |= {"rounds": 3, "seconds": 1.5, "date": "2026-01-02T03:04", "commit": "abc", "processor": "Abacus"}
     found["cases"] = {"1": {}, "9": {"router": router, "node-ws": node}}
     return {**found, "goals": table.goals(scenario, found)}
 
@@ -121,7 +121,7 @@ def test_tables_have_every_figure_and_name_what_is_not_there() -> None:
     assert "Not measured: nchan (no <apt>)." in text
     assert "no figure: bun" in text
     assert "20.55 times node-ws" in text
-    assert "Measured 2026-01-02 at commit abc, medians of 3 rounds of 1.5 s." in text
+    assert "Measured 2026-01-02 at commit abc on Abacus, medians of 3 rounds of 1.5 s." in text
 
 
 def test_latencies_of_a_disturbed_machine_are_not_passed_off_as_the_servers() -> None:
