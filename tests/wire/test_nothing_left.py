@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from tests.wire.conftest import CLOSE, Raw, Router, Stack, frame
+from tests.wire.conftest import CLOSE, Raw, Router, Stack, frame, until
 from trio_router.protocols import codes
 from trio_router.routing.session import Session
 from trio_router.session.connection import Connection
@@ -64,14 +64,18 @@ async def is_sent_away(raw: Raw, router: Router) -> None:
     await raw.stream.aclose()
 
 
+async def gone(router: Router) -> None:
+    """Wait until nobody is there any more."""
+    await until(lambda: not router.server.sessions and not router.admission.total)
+
+
 @pytest.mark.threat("T14")
 @pytest.mark.parametrize("leave", [cut, says_goodbye, sends_nonsense, is_sent_away])
 async def test_nothing_is_left_of_a_session(stack: Stack, leave: Callable[[Raw, Router], Awaitable[None]]) -> None:
     async with stack() as router:
         async with router.user() as first:  # what is made on first use
             await first.stream.aclose()
-        while router.server.sessions or router.admission.total:
-            await trio.sleep(0.01)
+        await gone(router)
         async with without_collector():
             before = there()
             async with router.user() as raw:
@@ -79,8 +83,7 @@ async def test_nothing_is_left_of_a_session(stack: Stack, leave: Callable[[Raw, 
                 await raw.message()
                 assert there()["Connection"] == before["Connection"] + 1
                 await leave(raw, router)
-            while router.server.sessions or router.admission.total:
-                await trio.sleep(0.01)
+            await gone(router)
             await trio.testing.wait_all_tasks_blocked(0.05)
             assert there() == before
 
@@ -89,14 +92,12 @@ async def test_nothing_is_left_of_one_who_never_logged_in(stack: Stack) -> None:
     async with stack() as router:
         async with router.user() as first:
             await first.stream.aclose()
-        while router.server.sessions or router.admission.total:
-            await trio.sleep(0.01)
+        await gone(router)
         async with without_collector():
             before = there()
             async with router.connect() as raw:
                 await raw.open()
                 await raw.stream.aclose()
-            while router.server.sessions or router.admission.total:
-                await trio.sleep(0.01)
+            await gone(router)
             await trio.testing.wait_all_tasks_blocked(0.05)
             assert there() == before

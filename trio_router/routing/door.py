@@ -54,7 +54,6 @@ _CODES: Final = {
     Reason.INVALID_NAME: codes.INVALID_NAME,
     Reason.KEY_GRANT: codes.KEY_GRANT,
 }
-_RECORDS_NEEDED: Final = Reason.RECORDS_NEEDED
 _NOT_OF_RULES: Final = BEFORE_RULES | {Reason.RECORDS_NEEDED}
 _SECTIONS: Final = {action: action.section for action in Action}
 _RESERVED: Final = Decision(allowed=False, reason=Reason.RESERVED)
@@ -118,7 +117,7 @@ class Door:
         tally.count += 1
         if self._unwatched and decision.allowed:  # the busiest case of all
             return decision
-        if reason is _RECORDS_NEEDED:
+        if reason is Reason.RECORDS_NEEDED:
             return self._undecided(identity, action, name, data, decision)
         if self._shadow is not None and fault is None:
             self._shadow.compare(identity, action, name, data, decision)

@@ -228,9 +228,7 @@ class Rpc:
             Refused: UNKNOWN_CALL, this session was not chosen for such a call, or it has ended; UNEXPECTED_MESSAGE, a
                 partial result the caller did not ask for (the call goes on).
         """
-        call = session.invocations.get(call_id)
-        if call is None:
-            raise Refused(codes.UNKNOWN_CALL)
+        call = self._invocation(session, call_id)
         if more:
             if not call.progress:
                 raise Refused(codes.UNEXPECTED_MESSAGE, "more: the caller did not ask for partial results")
@@ -372,7 +370,7 @@ class Rpc:
         elif call.timer is not None:
             call.timer.cancel()
         self._part(call)
-        self._outcomes[outcome].count += 1
+        self._count(outcome)
 
     def _withdraw(self, offer: Offer) -> None:
         providers = self._procedures[offer.pool]

@@ -14,7 +14,7 @@ from trio_router.errors import RemoteProtocolError
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes, messages
 from trio_router.protocols.native import codec, shapes
-from trio_router.protocols.native.codec import decode, encode, encode_event, event_frame
+from trio_router.protocols.native.codec import decode, encode, encode_event, event_frame, plain_event_frame
 
 
 def refusal(message: Any, **options: int) -> RemoteProtocolError:
@@ -523,6 +523,7 @@ def test_the_fast_way_to_write_an_event_writes_the_same(
     by_hand = encode_event(*parts)
     assert json.loads(by_hand) == json.loads(encode(messages.Event(*parts)))
     assert event_frame(*parts).endswith(by_hand)
+    assert plain_event_frame(channel, data) == event_frame(channel, data)
 
 
 @pytest.mark.parametrize("seq", ["-1", "9007199254740992", "1.5", '"1"', "true", "[]"])

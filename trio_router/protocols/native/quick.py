@@ -19,7 +19,6 @@ from typing import Any, Final
 import msgspec
 
 from trio_router import names
-from trio_router.names import MAX_REQUEST_ID
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
 from trio_router.protocols.frames import text_frame
@@ -81,11 +80,7 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
             return _call(wire, data, colons)
         call = wire.call
         # ``type``, ``call`` and nothing else
-        if (
-            (colons != 2 and colons != 2 + call.count(":"))
-            or call.strip(_ID_CHARACTERS)
-            or not 0 < len(call) <= MAX_REQUEST_ID
-        ):
+        if (colons != 2 and colons != 2 + call.count(":")) or not _is_id(call):
             return None
         return messages.ProviderResult(call, data)
     # msgspec's errors are ValueErrors, as are those of Unicode; it gives up on what nests too deep for it by itself (T15)
@@ -93,8 +88,13 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
         return None
 
 
-# A text of which every character is stripped holds no other. There are at least as many colons as fields, so if there are no more than
-# that, no name holds one.
+def _is_id(text: str) -> bool:
+    """Whether ``names.check_request_id`` would let it pass."""
+    # A text of which every character is stripped holds no other.
+    return 0 < len(text) <= names.MAX_REQUEST_ID and not text.strip(_ID_CHARACTERS)
+
+
+# There are at least as many colons as fields, so if there are no more than that, no name holds one.
 
 
 def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | None:
@@ -102,7 +102,7 @@ def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | N
     _check_channel(channel)
     expected = 2 + (not wire.echo) + wire.disclose
     if tag is not None:
-        if tag.strip(_ID_CHARACTERS) or not 0 < len(tag) <= MAX_REQUEST_ID:
+        if not _is_id(tag):
             return None
         expected += 1
     if colons != expected and colons != expected + channel.count(":") + (0 if tag is None else tag.count(":")):
@@ -112,7 +112,7 @@ def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | N
 
 def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
     tag, procedure, timeout = wire.id, wire.procedure, wire.timeout
-    if tag.strip(_ID_CHARACTERS) or not 0 < len(tag) <= MAX_REQUEST_ID:
+    if not _is_id(tag):
         return None
     _check_procedure(procedure)
     expected = 3

@@ -87,11 +87,11 @@ class CallVerbs:
             self._rights.check(session)
         if ":" in procedure:
             word = self._trust.present(session.identity, "call", procedure, token)[0]
-            decision = self._door.authorize(session.identity, Action.RPC_REQUEST, procedure, data, trust=word)
+            decision = self._door.authorize(session.identity, _REQUEST, procedure, data, trust=word)
         else:
             decision = self._door.authorize(session.identity, _REQUEST, procedure, data)
         if not decision.allowed:  # asked here, it costs the usual case no call
-            grant(Action.RPC_REQUEST, decision, session)
+            grant(_REQUEST, decision, session)
         if provider is not None and not session.identity.is_server:
             raise Refused(codes.SERVER_ONLY, "provider")
         self._rpc.call(session, tag, procedure, data, timeout, progress, disclose, provider)

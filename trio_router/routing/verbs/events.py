@@ -136,12 +136,12 @@ class EventVerbs:
             self._rights.check(session)
         if ":" in channel:
             word, source = publishing_word(session.openings, channel), self._participants.source(session, channel)
-            decision = self._door.authorize(session.identity, Action.EVENT_PUBLISH, channel, data, trust=word)
+            decision = self._door.authorize(session.identity, _PUBLISH, channel, data, trust=word)
         else:
             source = None
             decision = self._door.authorize(session.identity, _PUBLISH, channel, data)
         if not decision.allowed:  # asked here, it costs the usual case no call
-            grant(Action.EVENT_PUBLISH, decision, session)
+            grant(_PUBLISH, decision, session)
         if to is None and not exclude:
             if accepted is not None:
                 accepted()
