@@ -11,7 +11,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
 
 import msgspec
 import trio
@@ -27,6 +28,9 @@ from trio_router.protocols.native.client_codec import ToldClosing, decode_reply,
 from trio_router.protocols.native.shapes import SUBPROTOCOL
 
 PROTOCOL_ERROR = 1002
+
+goes_first: Final[ContextVar[bool]] = ContextVar("goes_first", default=False)
+"""Set in a task whose messages must be sent while a session is on hold, and in all that it starts."""
 
 
 class Lost(Exception):
@@ -246,6 +250,14 @@ class Session:
         self._last_id += 1
         return str(self._last_id)
 
+    def hold(self) -> None:
+        """Until :meth:`release`, send only what goes first (``goes_first``), and keep the rest in its order."""
+        self._ws.hold()
+
+    def release(self) -> None:
+        """Send what was kept."""
+        self._ws.release()
+
     def forget(self, request_id: str) -> None:
         """Nobody waits for this answer any more."""
         self._waiting.pop(request_id, None)
@@ -258,7 +270,7 @@ class Session:
         if self._lost is not None:
             raise self._lost
         try:
-            self._ws.queue(text)
+            self._ws.queue(text, first=goes_first.get())
         except Disconnected:
             msg = "the connection is closing"
             raise ConnectionLost(msg) from None
@@ -266,7 +278,7 @@ class Session:
     async def send(self, message: messages.Request) -> None:
         """Send a message, waiting while too much is queued. Raises ``ConnectionLost``."""
         await trio.lowlevel.checkpoint()
-        await self._ws.room()
+        await self._ws.room(first=goes_first.get())
         self.post(message)
 
     async def ask(self, request_id: str, message: messages.Request, waiter: Waiter) -> None:
@@ -278,8 +290,10 @@ class Session:
             self.forget(request_id)
             raise
 
-    async def request(self, make: Callable[[str], messages.Request]) -> messages.Reply | None:
-        """Send what ``make`` makes of a new id, and wait for its one answer.
+    async def request(
+        self, make: Callable[[str], messages.Request], sent: Callable[[], None] | None = None
+    ) -> messages.Reply | None:
+        """Send what ``make`` makes of a new id, and wait for its one answer. ``sent`` is called between the two.
 
         Raises:
             RequestRefused: the router said no.
@@ -289,6 +303,8 @@ class Session:
         waiter = Single()
         await self.ask(request_id, make(request_id), waiter)
         try:
+            if sent is not None:
+                sent()
             return await waiter.wait()
         finally:
             self.forget(request_id)

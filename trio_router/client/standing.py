@@ -1,7 +1,8 @@
 """What a client holds at the router for longer than one request: subscriptions, patterns, offers, watches.
 
 The router knows each of them once per session, while several parts of a program may want the same one: the first to come
-begins it, the last to leave ends it. After a reconnect the router knows none, and they are all begun again.
+begins it, the last to leave ends it. After a reconnect the router knows none, and they are all begun again, before it is sent
+anything else.
 
 The rule that keeps this honest: a holder hears of every way its right can end, and leaving never waits, so that
 a cancelled block leaves as cleanly as any other.
@@ -12,13 +13,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, Literal, Protocol
 
 import trio
 
 from trio_router.client.backoff import Backoff
 from trio_router.client.errors import ClientError, ConnectionLost, RequestRefused
-from trio_router.client.session import Session
+from trio_router.client.session import Session, goes_first
 from trio_router.client.trust import AccessToken, NoToken, token_for
 from trio_router.protocols import messages
 from trio_router.protocols.codes import DENIED
@@ -27,6 +29,9 @@ Verb = Literal["subscribe", "connect", "listen", "provide", "presence_subscribe"
 Key = tuple[Verb, str]
 
 EVERYBODY: Final = ""  # the name under which a watch for all users is kept
+
+HELD: Final = 5.0
+"""Seconds for which a new session is on hold at the most, however long an application takes to give trust-tokens."""
 
 
 class Holder(Protocol):
@@ -63,12 +68,14 @@ class Standing:
     def key(self) -> Key:
         return self.verb, self.name
 
-    async def begin(self, session: Session) -> None:
-        """Ask the router for it. Raises ``RequestRefused`` or ``ConnectionLost``."""
+    async def begin(self, session: Session, sent: Callable[[], None] | None = None) -> None:
+        """Ask the router for it; ``sent`` is called as soon as it has been asked. Raises ``RequestRefused`` or ``ConnectionLost``."""
         make: Callable[[str], messages.Request]
         token = None
         if self.verb != "presence_subscribe" and self.verb != "listen":
             token = await token_for(self._ask, self.verb, self.name, session.welcome.session)
+            if not self.holders:
+                return  # they have left meanwhile
         if self.verb == "subscribe":
             make = lambda request_id: messages.Subscribe(request_id, self.name, token)  # noqa: E731
         elif self.verb == "connect":
@@ -81,7 +88,7 @@ class Standing:
             )
         else:
             make = lambda request_id: messages.PresenceSubscribe(request_id, self._users)  # noqa: E731
-        reply = await session.request(make)
+        reply = await session.request(make, sent)
         if isinstance(reply, messages.PresenceState) and self.name in reply.denied:
             raise RequestRefused(
                 DENIED, verb=self.verb, name=self.name, decision=(reply.decisions or {}).get(self.name, "")
@@ -163,40 +170,62 @@ class StandingRights:
         standing.active = True
 
     async def restore(self, session: Session) -> None:
-        """Begin everything again on a new session. What is refused now ends for its holders. Never raises."""
+        """Begin everything again on a new session that is on hold, and release it when all of that has been sent.
+
+        What waits for a trust-token holds it too, for ``HELD`` seconds at the most and not while there is none for the moment. What
+        is refused now ends for its holders. Never raises.
+        """
+        goes_first.set(True)  # of this task, and of those below: who gives trust-tokens may ask the router itself
+        unsent = {standing.key for standing in self._all.values() if standing.active}
+        all_sent = trio.Event()
+
+        def sent(key: Key) -> None:
+            unsent.discard(key)
+            if not unsent:
+                all_sent.set()
+
         async with trio.open_nursery() as nursery:
-            for standing in self._all.values():
-                if standing.active:
-                    nursery.start_soon(self._again, session, standing)
+            for key in list(unsent):
+                nursery.start_soon(self._again, session, self._all[key], partial(sent, key))
+            with trio.move_on_after(HELD):
+                if unsent:
+                    await all_sent.wait()
+            session.release()
 
     async def renew(self, session: Session, verb: str, name: str) -> None:
         """What a trust-token had opened has expired on ``session``: open it again, with a new one. Never raises."""
         for standing in [each for each in self._all.values() if each.key == (verb, name) and each.active]:
             await self._again(session, standing)
 
-    async def _again(self, session: Session, standing: Standing) -> None:
+    async def _again(self, session: Session, standing: Standing, sent: Callable[[], None] | None = None) -> None:
+        """Begin it again. ``sent`` is called when the router has been asked, or will not be for now."""
+        sent = sent or _nothing
         async with standing.lock:
             if not standing.active or not standing.holders:
+                sent()
                 return
             try:
-                await self._begin_again(session, standing)
+                await self._begin_again(session, standing, sent)
             except ConnectionLost:
                 return  # the next session tries again
             except RequestRefused as error:
                 self.lose(standing.verb, standing.name, error)
                 return
+            finally:
+                sent()
             for holder in standing.holders:
                 holder.interruptions += 1
 
-    async def _begin_again(self, session: Session, standing: Standing) -> None:
+    async def _begin_again(self, session: Session, standing: Standing, sent: Callable[[], None]) -> None:
         """As :meth:`Standing.begin`; while there is no token for the moment, as long as the session lasts."""
         backoff = Backoff()
         while True:
             try:
-                await standing.begin(session)
+                await standing.begin(session, sent)
             except NoToken as error:
                 if not error.temporary:
                     raise
+                sent()
             else:
                 return
             with trio.move_on_after(backoff.next()):
@@ -215,3 +244,7 @@ class StandingRights:
         for standing in list(self._all.values()):
             standing.finish(error)
         self._all.clear()
+
+
+def _nothing() -> None:
+    """For who does not wait for it."""

@@ -119,7 +119,7 @@ class Supervisor:
         began = trio.current_time()
         lost: Lost
         async with trio.open_nursery() as nursery:
-            if self.connections > 1:
+            if self.connections > 1:  # and it is on hold
                 nursery.start_soon(self.rights.restore, session)
             self._nursery = nursery
             lost = await session.run(lambda reply: receive(session, reply))
@@ -142,6 +142,8 @@ class Supervisor:
             await trio.sleep(self._options.backoff.next(asked))
 
     def _enter(self, session: Session) -> None:
+        if self.connections:
+            session.hold()  # what stands goes first: who publishes now may be waiting for what comes of it
         self._session = session
         self.connections += 1
         self._connected.set()

@@ -2,7 +2,8 @@
 
 wsproto does the protocol, this module moves its bytes. It knows nothing of what the messages mean. Frames are queued and
 written by one task, so that a cancelled sender never leaves half a frame behind (T13); what has been queued and not yet
-written is bounded for those who ask with :meth:`WebSocket.room`.
+written is bounded for those who ask with :meth:`WebSocket.room`. While it is on *hold* only what goes first is written; the rest
+follows in the order in which it was queued.
 
 The rule that keeps this honest: whatever the peer or the network does ends in ``Disconnected``, and nothing else.
 """
@@ -119,6 +120,8 @@ class WebSocket:
         self._received: deque[str | Disconnected] = deque()
         self._queue: deque[bytes] = deque()
         self._queued = 0
+        self._held: list[bytes] | None = None
+        self._held_size = 0
         self._wake = trio.Event()
         self._room = trio.Event()
         self._pumping = False
@@ -211,20 +214,37 @@ class WebSocket:
 
     # ---- sending --------------------------------------------------------------------------------------------
 
-    def queue(self, text: bytes) -> None:
-        """Queue one text message. Raises ``Disconnected`` if the connection is closing."""
+    def queue(self, text: bytes, *, first: bool = False) -> None:
+        """Queue one text message; ``first``: also while on hold. Raises ``Disconnected`` if the connection is closing."""
         if self._ws.state is not ConnectionState.OPEN:
             raise Disconnected
-        self._enqueue(self._ws.send(TextMessage(text.decode())))
+        frame = self._ws.send(TextMessage(text.decode()))
+        if self._held is None or first:
+            self._enqueue(frame)
+        else:
+            self._held.append(frame)
+            self._held_size += len(frame)
+
+    def hold(self) -> None:
+        """Keep what does not go first, until :meth:`release`."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Queue what was kept, in its order, and keep nothing any more."""
+        held, self._held, self._held_size = self._held, None, 0
+        if held and self._ws.state is ConnectionState.OPEN:  # nothing may follow a close frame
+            self._enqueue(b"".join(held))
 
     def close(self, code: int = 1000) -> None:
-        """Queue a close frame, unless the connection is closing already."""
+        """Queue a close frame, after what was kept, unless the connection is closing already."""
         if self._ws.state is ConnectionState.OPEN:
+            self.release()
             self._enqueue(self._ws.send(CloseConnection(code)))
 
-    async def room(self) -> None:
-        """Wait until few enough bytes are queued (or the connection is dropped)."""
-        while self._queued > QUEUE_BOUND and not self._dropped:
+    async def room(self, *, first: bool = False) -> None:
+        """Wait until few enough bytes are queued (or the connection is dropped); what goes first does not wait for what is kept."""
+        while self._queued + (0 if first else self._held_size) > QUEUE_BOUND and not self._dropped:
             await self._room.wait()
 
     async def flushed(self) -> None:

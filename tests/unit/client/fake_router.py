@@ -51,6 +51,7 @@ class Peer:
         self.gone = trio.Event()
         self.ready = trio.Event()
         self._texts: deque[str] = deque()
+        self._parts = ""
         self._sending = trio.Lock()
 
     async def send(self, reply: messages.Reply) -> None:
@@ -94,13 +95,12 @@ class Peer:
             if not data:
                 raise Gone
             self.ws.receive_data(bytes(data))
-            parts = ""
             for event in self.ws.events():
                 if isinstance(event, TextMessage):
-                    parts += event.data
+                    self._parts += event.data
                     if event.message_finished:
-                        self._texts.append(parts)
-                        parts = ""
+                        self._texts.append(self._parts)
+                        self._parts = ""
                 elif isinstance(event, Pong):
                     self.pongs.append(bytes(event.payload))
                     self.router.poke()
