@@ -16,8 +16,8 @@ from trio_router.protocols.messages import Publisher
 from trio_router.routing.peer import Peer
 
 if TYPE_CHECKING:
+    from trio_router.routing.call import Call
     from trio_router.routing.providers import Offer
-    from trio_router.routing.rpc import Call
     from trio_router.routing.searches import Listen, Waiting
     from trio_router.routing.subscriptions import Subscription
     from trio_router.routing.trust import Openings

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Final, Literal
 
 import structlog
 import trio
@@ -74,6 +74,8 @@ class Connection:
         self._invalid = 0
         self._refused_tokens = 0
 
+    __deletable__ = ["_session"]  # what a compiled class must be told: see run
+
     @property
     def link(self) -> Link:
         """Where its frames go."""
@@ -127,7 +129,7 @@ class Connection:
 
     def _get_to_know(self, message: messages.Message) -> tuple[Tally, Callable[..., None]] | None:
         """What carries out such a message, and where it is counted; remembered. None: it is no verb."""
-        found = self._VERBS.get(type(message))
+        found = VERBS.get(type(message))
         if found is None:
             return None
         known = self._known[type(message)] = (self._metrics.requests.labels(found[0]), found[1])
@@ -169,7 +171,7 @@ class Connection:
     def _perform(self, message: messages.Message) -> RecordsNeeded | None:
         """Carry out ``message``, or say what must be loaded before."""
         try:
-            self._VERBS[type(message)][1](self, message)
+            VERBS[type(message)][1](self, message)
         except RecordsNeeded as needed:
             return needed
         except Refused as refused:
@@ -189,7 +191,7 @@ class Connection:
         self._refuse(message, needed.given_up())
 
     def _refuse(self, message: messages.Message, refused: Refused) -> None:
-        verb, _, name = self._VERBS[type(message)]
+        verb, _, name = VERBS[type(message)]
         request_id = getattr(message, "id", None)
         data = ABSENT if refused.retry_after is None else Payload({"retry_after": refused.retry_after})
         if request_id is None:  # nothing to match the error by: say what it is about
@@ -429,32 +431,37 @@ class Connection:
         self._log.error("session_failed", **where(error))
         self._ending.end(codes.INTERNAL)
 
-    _VERBS: ClassVar[Mapping[type[messages.Message], tuple[str, Callable[..., None], Callable[[Any], str]]]] = {
-        messages.Subscribe: ("subscribe", _subscribe, _nothing),
-        messages.Unsubscribe: ("unsubscribe", _unsubscribe, _nothing),
-        messages.Connect: ("connect", _connect, _nothing),
-        messages.Disconnect: ("disconnect", _disconnect, _nothing),
-        messages.Participants: ("participants", _participants, _nothing),
-        messages.Publish: ("publish", _publish, lambda message: message.channel),
-        messages.Listen: ("listen", _listen, _nothing),
-        messages.Unlisten: ("unlisten", _unlisten, _nothing),
-        messages.ListenAccept: ("listen_accept", _listen_accept, lambda message: message.channel),
-        messages.ListenReject: ("listen_reject", _listen_reject, lambda message: message.channel),
-        messages.Provide: ("provide", _provide, _nothing),
-        messages.Unprovide: ("unprovide", _unprovide, _nothing),
-        messages.Call: ("call", _call, _nothing),
-        messages.Cancel: ("cancel", _cancel, _nothing),
-        messages.ProviderResult: ("result", _provider_result, lambda message: message.call),
-        messages.ProviderError: ("error", _provider_error, lambda message: message.call),
-        messages.ProviderReject: ("reject", _provider_reject, lambda message: message.call),
-        messages.PresenceQuery: ("presence_query", _presence_query, _nothing),
-        messages.PresenceSubscribe: ("presence_subscribe", _presence_subscribe, _nothing),
-        messages.PresenceUnsubscribe: ("presence_unsubscribe", _presence_unsubscribe, _nothing),
-        messages.Ping: ("ping", _ping, _nothing),
-    }
-    """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""
+    @classmethod
+    def verbs(cls) -> Mapping[type[messages.Message], tuple[str, Callable[..., None], Callable[[Any], str]]]:
+        """By message class: the verb (for metrics and errors), what carries it out, and the name it is about."""
+        return {
+            messages.Subscribe: ("subscribe", cls._subscribe, _nothing),
+            messages.Unsubscribe: ("unsubscribe", cls._unsubscribe, _nothing),
+            messages.Connect: ("connect", cls._connect, _nothing),
+            messages.Disconnect: ("disconnect", cls._disconnect, _nothing),
+            messages.Participants: ("participants", cls._participants, _nothing),
+            messages.Publish: ("publish", cls._publish, lambda message: message.channel),
+            messages.Listen: ("listen", cls._listen, _nothing),
+            messages.Unlisten: ("unlisten", cls._unlisten, _nothing),
+            messages.ListenAccept: ("listen_accept", cls._listen_accept, lambda message: message.channel),
+            messages.ListenReject: ("listen_reject", cls._listen_reject, lambda message: message.channel),
+            messages.Provide: ("provide", cls._provide, _nothing),
+            messages.Unprovide: ("unprovide", cls._unprovide, _nothing),
+            messages.Call: ("call", cls._call, _nothing),
+            messages.Cancel: ("cancel", cls._cancel, _nothing),
+            messages.ProviderResult: ("result", cls._provider_result, lambda message: message.call),
+            messages.ProviderError: ("error", cls._provider_error, lambda message: message.call),
+            messages.ProviderReject: ("reject", cls._provider_reject, lambda message: message.call),
+            messages.PresenceQuery: ("presence_query", cls._presence_query, _nothing),
+            messages.PresenceSubscribe: ("presence_subscribe", cls._presence_subscribe, _nothing),
+            messages.PresenceUnsubscribe: ("presence_unsubscribe", cls._presence_unsubscribe, _nothing),
+            messages.Ping: ("ping", cls._ping, _nothing),
+        }
 
 
 def _presence_state(request_id: str, users: Mapping[str, int], denied: Mapping[str, str]) -> messages.PresenceState:
     decisions = {user: decision for user, decision in denied.items() if decision}
     return messages.PresenceState(request_id, dict(users), tuple(denied), decisions or None)
+
+
+VERBS: Final = Connection.verbs()

@@ -66,9 +66,22 @@ class NativeWire:
     def frame(self, message: messages.Reply) -> bytes:
         return codec.frame(message)
 
-    done_frame = staticmethod(quick.done_frame)
-    result_frame = staticmethod(quick.result_frame)
-    invoke_frame = staticmethod(quick.invoke_frame)
+    def done_frame(self, request_id: str) -> bytes:
+        return quick.done_frame(request_id)
+
+    def result_frame(self, request_id: str, data: Payload, more: bool) -> bytes:
+        return quick.result_frame(request_id, data, more)
+
+    def invoke_frame(
+        self,
+        call: str,
+        procedure: str,
+        data: Payload,
+        timeout: int,
+        progress: bool,
+        caller: messages.Publisher | None,
+    ) -> bytes:
+        return quick.invoke_frame(call, procedure, data, timeout, progress, caller)
 
     def event_frame(self, delivery: Delivery) -> bytes:
         if (

@@ -17,7 +17,7 @@ from trio_router.limits import Limits
 from trio_router.permissions.decision import Action
 from trio_router.protocols import codes, messages
 from trio_router.protocols.native.machine import RECEIVED, REQUESTS, State
-from trio_router.session.connection import Connection
+from trio_router.session.connection import VERBS
 from trio_router.session.link import LinkClosed
 from trio_router.testing.rules import FixedRules
 
@@ -25,7 +25,7 @@ Make = Callable[..., World]
 
 
 def test_every_verb_of_a_live_session_has_its_place() -> None:
-    assert set(Connection._VERBS) | {messages.Refresh} == set(REQUESTS)
+    assert set(VERBS) | {messages.Refresh} == set(REQUESTS)
 
 
 async def ask(link: MemoryLink, **message: Any) -> dict[str, Any]:
@@ -291,4 +291,4 @@ async def pass_time(world: World, seconds: int) -> None:
 def test_what_a_live_session_carries_out_at_once_the_machine_allows_at_any_time() -> None:
     """A connection does not ask the machine about its verbs: it lives in one state."""
     allowed = {kind for kind, found in RECEIVED[State.LIVE].items() if found is State.LIVE}
-    assert allowed == set(Connection._VERBS) | {messages.Refresh}
+    assert allowed == set(VERBS) | {messages.Refresh}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,6 +22,7 @@ from trio_router import names
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
 from trio_router.protocols.frames import text_frame
+from trio_router.protocols.native.quick_shapes import Call, Done, Invoke, ProviderResult, Publish, Result
 from trio_router.protocols.native.shapes import MAX_TIMEOUT
 
 _ID_CHARACTERS: Final = "".join(sorted(names.REQUEST_ID_CHARACTERS))
@@ -31,27 +32,7 @@ _check_channel: Final = lru_cache(maxsize=4096)(names.check_channel)
 _check_procedure: Final = lru_cache(maxsize=4096)(names.check_procedure)
 
 
-class _Publish(msgspec.Struct, tag_field="type", tag="publish", forbid_unknown_fields=True, omit_defaults=True):
-    channel: str
-    data: Any = msgspec.UNSET
-    id: str | None = None
-    echo: bool = True
-    disclose: bool = False
-
-
-class _Call(msgspec.Struct, tag_field="type", tag="call", forbid_unknown_fields=True, omit_defaults=True):
-    id: str
-    procedure: str
-    data: Any = msgspec.UNSET
-    timeout: int | None = None
-
-
-class _ProviderResult(msgspec.Struct, tag_field="type", tag="result", forbid_unknown_fields=True, omit_defaults=True):
-    call: str
-    data: Any = msgspec.UNSET
-
-
-_decode: Final = msgspec.json.Decoder(_Publish | _Call | _ProviderResult).decode
+_decode: Final = msgspec.json.Decoder(Publish | Call | ProviderResult).decode
 
 
 def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages.ProviderResult | None:
@@ -74,9 +55,9 @@ def decode(text: str, depth: int) -> messages.Publish | messages.Call | messages
         if "\\u" in text:
             return None
         kind = type(wire)
-        if kind is _Publish:
+        if kind is Publish:
             return _publish(wire, data, colons)
-        if kind is _Call:
+        if kind is Call:
             return _call(wire, data, colons)
         call = wire.call
         # ``type``, ``call`` and nothing else
@@ -97,7 +78,7 @@ def _is_id(text: str) -> bool:
 # There are at least as many colons as fields, so if there are no more than that, no name holds one.
 
 
-def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | None:
+def _publish(wire: Publish, data: Payload, colons: int) -> messages.Publish | None:
     channel, tag = wire.channel, wire.id
     _check_channel(channel)
     expected = 2 + (not wire.echo) + wire.disclose
@@ -110,7 +91,7 @@ def _publish(wire: _Publish, data: Payload, colons: int) -> messages.Publish | N
     return messages.Publish(channel, data, tag, wire.echo, wire.disclose)
 
 
-def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
+def _call(wire: Call, data: Payload, colons: int) -> messages.Call | None:
     tag, procedure, timeout = wire.id, wire.procedure, wire.timeout
     if not _is_id(tag):
         return None
@@ -128,34 +109,15 @@ def _call(wire: _Call, data: Payload, colons: int) -> messages.Call | None:
 # ---- replies --------------------------------------------------------------------------------------------
 
 
-class _Done(msgspec.Struct, tag_field="type", tag="done"):
-    id: str
-
-
-class _Result(msgspec.Struct, tag_field="type", tag="result", omit_defaults=True):
-    id: str
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    more: bool = False
-
-
-class _Invoke(msgspec.Struct, tag_field="type", tag="invoke", omit_defaults=True):
-    call: str
-    procedure: str
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    timeout: int = 0
-    progress: bool = False
-    caller: messages.Publisher | None = None
-
-
 def done_frame(request_id: str) -> bytes:
     """``messages.Done`` without ``expires``, as one whole WebSocket frame like those below."""
-    return text_frame(_encode(_Done(request_id)))
+    return text_frame(_encode(Done(request_id)))
 
 
 def result_frame(request_id: str, data: Payload, more: bool) -> bytes:
     """``messages.Result``."""
     raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)
-    return text_frame(_encode(_Result(request_id, raw, more)))
+    return text_frame(_encode(Result(request_id, raw, more)))
 
 
 def invoke_frame(
@@ -163,4 +125,4 @@ def invoke_frame(
 ) -> bytes:
     """``messages.Invoke``."""
     raw = msgspec.UNSET if data is ABSENT else msgspec.Raw(data.written or data.json)
-    return text_frame(_encode(_Invoke(call, procedure, raw, timeout, progress, caller)))
+    return text_frame(_encode(Invoke(call, procedure, raw, timeout, progress, caller)))
