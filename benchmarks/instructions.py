@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +22,10 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks.compare.processes import Running, free_port, running
+from benchmarks.compare.processes import Running
 from benchmarks.compare.server import Server
 from benchmarks.compare.servers import BY_NAME
+from benchmarks.compare.starting import started
 from benchmarks.generator import build_load, measure
 
 PATIENCE: Final = 300.0
@@ -89,14 +89,11 @@ def _one(load: Path, server: Server, target: Running, folder: Path, work: Work) 
 
 @contextmanager
 def _counted(server: Server) -> Iterator[tuple[Running, Path]]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        port = free_port()
-        # Not counting while it starts: that part is long, and faster so.
-        valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counted"]
-        with running([*valgrind, *server.command(folder, port)], port, folder, None, server.environ) as target:
-            _control(target, "-i", "on")
-            yield target, folder
+    # Not counting while it starts: that part is long, and faster so.
+    valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file={folder}/counted"]
+    with started(server, None, None, valgrind) as (target, folder):
+        _control(target, "-i", "on")
+        yield target, folder
 
 
 def _control(target: Running, *arguments: str) -> None:

@@ -9,7 +9,6 @@ server's CPU: the second one holds on a machine that others use as well.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -18,9 +17,10 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks.compare.processes import Running, ServerFailed, core_busy, free_port, running
+from benchmarks.compare.processes import Running, ServerFailed, core_busy
 from benchmarks.compare.scenarios import RATES, Scenario
 from benchmarks.compare.server import Missing, Server
+from benchmarks.compare.starting import started
 from benchmarks.generator import LoadFailed, measure
 
 QUIET_WAIT: Final = 1.0
@@ -93,11 +93,8 @@ def _there(server: Server, missing: dict[str, str]) -> bool:
 
 
 def _start(stack: ExitStack, bench: Bench, server: Server) -> Running:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    folder.chmod(0o755)  # servers that give up root still read their files
-    port = free_port()
-    command = server.command(folder, port)
-    return stack.enter_context(running(command, port, folder, bench.server_core, server.environ))
+    target, _ = stack.enter_context(started(server, bench.server_core, bench.load_core))
+    return target
 
 
 def _warm(bench: Bench, server: Server, target: Running) -> None:

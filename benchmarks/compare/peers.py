@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.compare.certificates import certificate
-from benchmarks.compare.server import Missing, Server, offers
+from benchmarks.compare.server import COUNTING_WEBHOOK, NAMED, Missing, Server, offers
 from benchmarks.generator import BUILT, ROOT, BuildFailed, build_floor
 
 SOURCES: Final = ROOT / "benchmarks" / "peers"
@@ -245,5 +245,16 @@ PEERS: Final = [
         _install_npm,
         _has_npm("@deepstream/server"),
         _NPM,
+    ),
+    Server(
+        "deepstream-webhook",
+        "the deepstream server 7, each login asked of a service over HTTP",
+        _node("deepstream.js", "webhook"),
+        offers("logins"),
+        {**_DEEPSTREAM, "auth": NAMED},
+        _install_npm,
+        _has_npm("@deepstream/server"),
+        _NPM,
+        COUNTING_WEBHOOK,
     ),
 ]

@@ -11,21 +11,24 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from benchmarks.compare.certificates import certificate
-from benchmarks.compare.server import Server, offers
+from benchmarks.compare.server import BESIDE, COUNTING_WEBHOOK, NAMED, Server, offers
 from benchmarks.generator import ROOT
 from trio_router.auth.accounts import Accounts
 from trio_router.auth.passwords import PasswordHasher
 from trio_router.clock import SystemClock
 from trio_router.config.schema import APP
+from trio_router.scope import Scope
 from trio_router.secret import Secret
-from trio_router.storage.opening import open_user_store
+from trio_router.storage.keys import KeyRecord
+from trio_router.storage.opening import open_key_store, open_user_store
+from trio_router.tokens.access import issue
 
 # The default but for how many may connect from one address, and for patience with a machine that is busy.
 ROUTER_CONFIG: Final = """\
@@ -33,7 +36,7 @@ rules: rules.yml
 login: [{login}]
 login_deadline: 600
 listen: {{port: {port}, backlog: 4096{tls}}}
-storage: {{url: "{storage}"}}
+storage: {storage}
 limits: {{connections: 20000, connections_per_ip: 20000, unauthenticated_connections: 20000, login_timeout: 600,
          request_head_timeout: 60, tls_handshake_timeout: 60}}
 {more}"""
@@ -51,7 +54,14 @@ OPEN: Final = "{strategy: open, allow_username: true, user_data: {role: member}}
 
 
 def _router(
-    rule: str = "role", *, tls: bool = False, more: str = "", rules: int = 0, login: str = OPEN, users: bool = False
+    rule: str = "role",
+    *,
+    tls: bool = False,
+    more: str = "",
+    rules: int = 0,
+    login: str = OPEN,
+    storage: str = '{url: "memory://"}',
+    prepare: Callable[[Path], Awaitable[None]] | None = None,
 ) -> Callable[[Path, int], list[str]]:
     def command(folder: Path, port: int) -> list[str]:
         lines = ["event:"]
@@ -63,24 +73,39 @@ def _router(
         (folder / "rules.yml").write_text("\n".join(lines) + "\n")
         pair = certificate() if tls else None
         section = f", tls: {{certificate: {pair[0]}, key: {pair[1]}}}" if pair else ""
-        storage = "sqlite:///users.db" if users else "memory://"
-        if users:
-            trio.run(_add_user, folder)
-        config = ROUTER_CONFIG.format(port=port, tls=section, more=more, login=login, storage=storage)
+        if prepare is not None:
+            folder.chmod(0o700)
+            trio.run(prepare, folder)
+        asked = (folder / BESIDE).read_text() if (folder / BESIDE).exists() else ""
+        strategy = login.replace("{asked}", f"http://127.0.0.1:{asked}/")
+        config = ROUTER_CONFIG.format(port=port, tls=section, more=more, login=strategy, storage=storage)
         (folder / "config.yml").write_text(config)
         return [sys.executable, "-m", "trio_router", "serve", "--config", "config.yml"]
 
     return command
 
 
+DATABASE: Final = "sqlite:///router.db"
+PASSWORD: Final = "".join(chr(letter) for letter in range(97, 113))
+KEY: Final = "k"
+KEY_SECRET: Final = "".join(chr(letter) for letter in range(48, 91))
+SEAL: Final = base64.urlsafe_b64encode(bytes(range(32))).decode()
+WEBHOOK: Final = '{strategy: webhook, url: "{asked}", timeout: 60, queue: 100000%s}'
+
+
 async def _add_user(folder: Path) -> None:
-    folder.chmod(0o700)
-    store = open_user_store(Secret("sqlite:///users.db"), folder)
+    store = open_user_store(Secret(DATABASE), folder)
     await Accounts(store, APP, PasswordHasher(), SystemClock()).add("open", Secret(PASSWORD))
     await store.aclose()
 
 
-PASSWORD: Final = "".join(chr(letter) for letter in range(97, 113))
+async def _add_key(folder: Path) -> None:
+    store = open_key_store(Secret(DATABASE), folder, Secret(SEAL))
+    await store.add(KeyRecord(APP, KEY, (Secret(KEY_SECRET),)))
+    await store.aclose()
+
+
+ISSUER: Final = "https://bench.example"
 TOKEN_KEY: Final = 2 * "".join(chr(letter) for letter in range(97, 123))
 JWT: Final = f'{{strategy: jwt, issuer: bench, audience: bench, algorithms: [HS256], secret: "{TOKEN_KEY}"}}'
 
@@ -92,6 +117,28 @@ def _token() -> str:
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "HS256"}, claims)]
     signature = hmac.digest(TOKEN_KEY.encode(), b".".join(parts), "sha256")
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def _access_token() -> str:
+    """An access token of a day, signed with the app key."""
+    scope = Scope.of(["subscribe", "publish"], ["bench:*"])
+    token, _ = issue(
+        Secret(KEY_SECRET),
+        app=APP,
+        key_id=KEY,
+        client_id="open",
+        scope=scope,
+        issuer=ISSUER,
+        now=time.time(),
+        lifetime=86_000,
+    )
+    return token
+
+
+def _with_key(login: str) -> Callable[[Path, int], list[str]]:
+    """A router with one app key in its database."""
+    storage = f'{{url: "{DATABASE}", encryption_key: "{SEAL}"}}'
+    return _router(login=login, storage=storage, prepare=_add_key, more=f'rest: {{url: "{ISSUER}"}}\n')
 
 
 _EVERYTHING: Final = offers("chat", "events", "channels", "patterns", "calls", "logins", "idle")
@@ -171,9 +218,51 @@ ROUTERS: Final = [
     Server(
         "router-users",
         "trio_router, logins by a password (argon2id)",
-        _router(login="{strategy: users, hash_queue: 100000}", users=True),
+        _router(login="{strategy: users, hash_queue: 100000}", storage=f'{{url: "{DATABASE}"}}', prepare=_add_user),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"username": "open", "password": PASSWORD})},
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-webhook",
+        "trio_router, each login asked of a service over HTTP",
+        _router(login=WEBHOOK % ""),
+        offers("logins"),
+        {"dialect": "native", "auth": NAMED},
+        environ=_router_environ(),
+        beside=COUNTING_WEBHOOK,
+    ),
+    Server(
+        "router-webhook-cached",
+        "trio_router, the service's answers are kept",
+        _router(login=WEBHOOK % ", cache_seconds: 600"),
+        offers("logins"),
+        {"dialect": "native", "auth": NAMED},
+        environ=_router_environ(),
+        beside=COUNTING_WEBHOOK,
+    ),
+    Server(
+        "router-key",
+        "trio_router, client programs by an app key's name",
+        _with_key("{strategy: key}"),
+        offers("logins"),
+        {"dialect": "native", "auth": json.dumps({"key": f"{APP}.{KEY}"})},
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-key-proof",
+        "trio_router, server programs by a proof of the key's secret",
+        _with_key("{strategy: key}"),
+        offers("logins"),
+        {"dialect": "native", "key": f"{APP}.{KEY}", "secret": KEY_SECRET},
+        environ=_router_environ(),
+    ),
+    Server(
+        "router-access",
+        "trio_router, access tokens signed with an app key",
+        _with_key("{strategy: access}"),
+        offers("logins"),
+        {"dialect": "native", "auth": json.dumps({"token": _access_token()})},
         environ=_router_environ(),
     ),
 ]

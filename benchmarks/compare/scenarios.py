@@ -69,6 +69,9 @@ ORDER: Final = (
     "tls",
     "idle",
     "logins",
+    "password_logins",
+    "webhook_logins",
+    "key_logins",
 )
 
 

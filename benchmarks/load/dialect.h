@@ -38,6 +38,8 @@ struct dialect {
 
 extern const struct dialect native, plain, socketio, wamp, nchan, deepstream;
 extern const char *login_auth; /* JSON; "%d" stands for the connection's number */
+/* "<app>.<key>" and its secret, which is proven at each login in place of `login_auth`; NULL: none. Native only. */
+extern const char *login_key, *login_secret;
 
 const struct dialect *dialect_named(const char *name);
 extern uint64_t run_tag;       /* 16 bits that tell this run's payloads from what a server still delivers of the one before */
@@ -56,4 +58,5 @@ void say(struct words *, const char *text);
 void say_bytes(struct words *, const char *bytes, size_t length);
 void say_number(struct words *, uint64_t value);
 void say_login(struct words *, const struct conn *);
+void say_proof(struct words *, const char *session, size_t session_length);
 #endif

@@ -29,7 +29,12 @@ static enum kind read_json(struct conn *c, char *text, size_t length, struct mes
         struct words words;
         words.length = 0;
         say(&words, "{\"type\":\"login\",\"id\":\"0\",\"auth\":");
-        say_login(&words, c);
+        if (!login_key) {
+            say_login(&words, c);
+        } else {
+            if (!(value = after(text, length, "\"session\":\"", '"', &size))) fail("a greeting without a session");
+            say_proof(&words, value, size);
+        }
         say(&words, "}");
         send_words(c, &words);
         return NOTHING;

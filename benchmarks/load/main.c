@@ -246,7 +246,7 @@ static void course(void) {
 
 /* ---- the command line ------------------------------------------------------------------------------------ */
 
-#define TEXTS(X) X(host) X(dialect) X(scenario) X(path) X(auth) X(channel) X(procedure) X(wrap)
+#define TEXTS(X) X(host) X(dialect) X(scenario) X(path) X(auth) X(key) X(secret) X(channel) X(procedure) X(wrap)
 #define COUNTS(X)                                                                                                                        \
     X(port) X(tls) X(core) X(subscribers) X(channels) X(per_channel) X(publishers) X(window) X(payload) X(pattern) X(callers) X(providers) \
         X(connections) X(concurrent) X(hold) X(count)
@@ -294,6 +294,8 @@ int main(int argc, char **argv) {
     prctl(PR_SET_TIMERSLACK, 1000);
     run_tag = (uint64_t)getpid() & 0xffff;
     login_auth = options.auth;
+    login_key = options.key;
+    if (options.secret) login_secret = options.secret;
     net_subprotocol = dialect->subprotocol;
     if (dialect->query) net_query = dialect->query;
     net_start(options.host, options.port, options.tls, (struct net_events){on_opened, on_message, on_closed});

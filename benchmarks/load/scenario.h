@@ -5,7 +5,7 @@
 #include "histogram.h"
 
 struct options {
-    const char *host, *dialect, *scenario, *path, *auth, *channel, *procedure, *wrap;
+    const char *host, *dialect, *scenario, *path, *auth, *key, *secret, *channel, *procedure, *wrap;
     int port, tls, core, subscribers, channels, per_channel, publishers, window, payload, pattern;
     int callers, providers, connections, concurrent, hold;
     int count; /* so many operations and no more, without warm-up; 0: for a time */
