@@ -16,6 +16,7 @@ A subscription may also use a *pattern*: the same grammar plus ``*``, see :mod:`
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from trio_router.errors import RouterError
@@ -26,6 +27,9 @@ MAX_REQUEST_ID: Final = 64
 MAX_APP_NAME: Final = 64
 MAX_KEY_ID: Final = 64
 MAX_LISTEN_TEXT: Final = 1_024
+
+REMEMBERED: Final = 32_768
+"""Names that each table holds which is kept by name: more than the channels of a busy app, and not more, since clients choose them."""
 
 PRIVATE: Final = "pvt"
 PRESENCE: Final = "prs"
@@ -64,6 +68,13 @@ def check_procedure(name: str) -> None:
         InvalidName: it is not; the text says why.
     """
     _check_name(name, PROCEDURE_KINDS, NAME_CHARACTERS)
+
+
+remembered_channel: Final = lru_cache(maxsize=REMEMBERED)(check_channel)
+"""As :func:`check_channel`. The same names come again and again; what is remembered is only that a name is good."""
+
+remembered_procedure: Final = lru_cache(maxsize=REMEMBERED)(check_procedure)
+"""As :func:`check_procedure`, remembered likewise."""
 
 
 def check_user_id(user_id: str) -> None:

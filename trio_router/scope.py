@@ -18,7 +18,7 @@ from typing import Final, Self
 
 import attrs
 
-from trio_router.names import NAME_CHARACTERS
+from trio_router.names import NAME_CHARACTERS, REMEMBERED
 
 EVERYTHING: Final = "*"
 PERMISSIONS: Final = ("subscribe", "publish", "provide", "request", "presence", "stats", "logs", EVERYTHING)
@@ -117,7 +117,7 @@ def _heads_match(
     )
 
 
-@functools.lru_cache(maxsize=8_192)
+@functools.lru_cache(maxsize=REMEMBERED)
 def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Segments and the separators between them."""
     parts = _SEPARATORS.split(text)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from trio_router.clock import Clock
 from trio_router.errors import RouterError
 from trio_router.identity import Identity
-from trio_router.names import InvalidName, check_channel, check_listen_text, check_procedure, check_user_id
+from trio_router.names import REMEMBERED, InvalidName, check_channel, check_listen_text, check_procedure, check_user_id
 from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.compiler import Evaluate
@@ -27,8 +27,8 @@ from trio_router.permissions.index import Reach, RuleIndex
 from trio_router.permissions.records import MISSING_UNLOADED, Needed, Records, World
 from trio_router.permissions.rule import Rule
 
-REMEMBERED_NAMES: Final = 8192
-"""Of all actions together; at most 255 characters each, so under 8 MiB. When there is no more room, all are forgotten."""
+REMEMBERED_NAMES: Final = REMEMBERED
+"""Of all actions together; at most 255 characters each, so under 32 MiB. When there is no more room, all are forgotten."""
 
 Question = tuple[Identity, str, Payload, Payload, World, tuple[str, ...]]
 Found = tuple[Rule | None, Evaluate | None, tuple[str, ...], Decision]

@@ -19,6 +19,7 @@ from trio_router.identity import Identity
 from trio_router.metrics import Metrics, Tally
 from trio_router.names import (
     MAX_NAME,
+    REMEMBERED,
     ROUTER_PROCEDURES,
     InvalidName,
     check_channel,
@@ -35,8 +36,6 @@ from trio_router.routing.decisions import DecisionBook, Recorded, Undecided
 from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
 from trio_router.routing.scopes import permission_fault, scope_fault
 from trio_router.routing.shadow import Shadow
-
-CHECKED_NAMES: Final = 8_192  # spelling is checked once for this many names; it depends on the name alone
 
 _FIELDS: Final = {"event": "channel", "rpc": "procedure", "presence": "user", "record": "record"}
 _CODES: Final = {
@@ -270,7 +269,7 @@ def spelling_fault(action: Action, name: str, *, wildcards: bool) -> Decision | 
     return _fault(_SECTIONS[action], name, wildcards)
 
 
-@functools.lru_cache(maxsize=CHECKED_NAMES)
+@functools.lru_cache(maxsize=REMEMBERED)  # it depends on the name alone
 def _fault(section: str, name: str, wildcards: bool, /) -> Decision | None:
     """The denial a name earns by its spelling, whatever the rules say; None if it is fit to be decided."""
     try:

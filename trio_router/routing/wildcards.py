@@ -9,13 +9,9 @@ A pattern reaches names of its own kind only: ``*`` is every public channel and 
 
 from __future__ import annotations
 
-from typing import Final
-
-from trio_router.names import kind_of
+from trio_router.names import REMEMBERED, kind_of
 from trio_router.patterns import Pattern
 from trio_router.routing.subscriptions import Subscription
-
-REMEMBERED: Final = 4_096  # channels; names are chosen by clients, so the table must have an end
 
 
 class WildcardIndex:

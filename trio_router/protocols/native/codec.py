@@ -122,7 +122,7 @@ def encode_event(
     seq: int | None = None,
 ) -> bytes:
     """The same text as ``encode(messages.Event(...))``, written by hand because it is the busiest of all."""
-    parts = [_event_head(channel)]
+    parts = [b'{"type":"event","channel":', _encode(channel)]
     if data is not ABSENT:
         parts += (b',"data":', data.json)
     if subscription is not None:
@@ -140,14 +140,9 @@ def encode_event(
 def plain_event_frame(channel: str, data: Payload) -> bytes:
     """The same as ``event_frame(channel, data)``, in fewer steps."""
     if data is ABSENT:
-        return text_frame(_event_head(channel) + b"}")
-    return text_frame(b'%b,"data":%b}' % (_event_head(channel), data.written or data.json))
-
-
-@lru_cache(maxsize=4096)
-def _event_head(channel: str) -> bytes:
-    # A checked channel name holds nothing that JSON escapes, but this function does not rely on it.
-    return b'{"type":"event","channel":' + _encode(channel)
+        return text_frame(b'{"type":"event","channel":%b}' % _encode(channel))
+    # Not remembered by channel: looking that up takes as long as encoding the name.
+    return text_frame(b'{"type":"event","channel":%b,"data":%b}' % (_encode(channel), data.written or data.json))
 
 
 def event_frame(
@@ -184,9 +179,8 @@ def _named(field: str, check: Callable[[str], None], value: str, code: int = cod
         raise _Bad(code, f"{field}: {exc}") from None
 
 
-# The same few names come again and again; what is remembered is only that a name is good.
-_check_channel: Final = lru_cache(maxsize=4096)(names.check_channel)
-_check_procedure: Final = lru_cache(maxsize=4096)(names.check_procedure)
+_check_channel: Final = names.remembered_channel
+_check_procedure: Final = names.remembered_procedure
 _check_pattern: Final = lru_cache(maxsize=4096)(lambda name: names.check_channel(name, wildcards=True))
 
 

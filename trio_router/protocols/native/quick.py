@@ -13,7 +13,6 @@ on every input it can think of. What has to be looked at beyond the parse:
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,8 +27,8 @@ from trio_router.protocols.native.shapes import MAX_TIMEOUT
 _ID_CHARACTERS: Final = "".join(sorted(names.REQUEST_ID_CHARACTERS))
 _long_number: Final = re.compile(r"[0-9]{16}").search  # 2**53 has sixteen digits
 _encode: Final = msgspec.json.Encoder().encode
-_check_channel: Final = lru_cache(maxsize=4096)(names.check_channel)
-_check_procedure: Final = lru_cache(maxsize=4096)(names.check_procedure)
+_check_channel: Final = names.remembered_channel
+_check_procedure: Final = names.remembered_procedure
 
 
 _decode: Final = msgspec.json.Decoder(Publish | Call | ProviderResult).decode
