@@ -16,7 +16,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +99,31 @@ def measure(
     if ran.stderr:
         result["said"] = ran.stderr.strip()
     return result
+
+
+@contextmanager
+def idle(program: Path, connections: int, options: Mapping[str, Any], *, core: int) -> Iterator[None]:
+    """So many logged-in connections during the block, of a generator of their own on core ``core`` (-1: any), with its ``options``.
+
+    Raises:
+        LoadFailed: not all of them came in.
+    """
+    if not connections:
+        yield
+        return
+    wanted = {"scenario": "idle", "hold": 1, "connections": connections, "core": core, **options}
+    command = [str(program), *(word for name, value in wanted.items() for word in (f"--{name}", str(value)))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            if process.stdout.readline() != "settled\n":
+                raise LoadFailed(process.stderr.read().strip())
+            yield
+            if process.poll() is not None:
+                raise LoadFailed(f"the idle connections are gone: {process.stderr.read().strip()}")
+        finally:
+            process.kill()
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,11 +72,12 @@ def count(server: Server, *kinds: str) -> dict[str, float]:
     if not available():
         raise NoValgrind("valgrind is not installed")
     load, _ = build_load()
-    with _counted(server) as (target, folder):
-        return {name: _one(load, server, target, folder, work) for name, work in WORK.items() if name in kinds}
+    with counted(server) as (target, folder):
+        return {name: of_one(load, server, target, folder, work) for name, work in WORK.items() if name in kinds}
 
 
-def _one(load: Path, server: Server, target: Running, folder: Path, work: Work) -> float:
+def of_one(load: Path, server: Server, target: Running, folder: Path, work: Work) -> float:
+    """Instructions of ``target``, a running ``server``, for one operation of ``work``."""
     common = {"channel": "bench/open/", "port": target.port, **work.options, **server.options}
     measure(load, {**common, work.count: work.few}, watch=[], core=-1, patience=PATIENCE)  # what is done only once
     totals = []
@@ -88,10 +89,13 @@ def _one(load: Path, server: Server, target: Running, folder: Path, work: Work) 
 
 
 @contextmanager
-def _counted(server: Server) -> Iterator[tuple[Running, Path]]:
+def counted(
+    server: Server, before: Callable[[Running], AbstractContextManager[object]] = nullcontext
+) -> Iterator[tuple[Running, Path]]:
+    """``server`` under callgrind, and its folder. ``before`` is entered when it runs; what that makes it do is not counted."""
     # Not counting while it starts: that part is long, and faster so.
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file={folder}/counted"]
-    with started(server, None, None, valgrind) as (target, folder):
+    with started(server, None, None, valgrind) as (target, folder), before(target):
         _control(target, "-i", "on")
         yield target, folder
 

@@ -38,7 +38,7 @@ login_deadline: 600
 listen: {{port: {port}, backlog: 4096{tls}}}
 storage: {storage}
 limits: {{connections: 20000, connections_per_ip: 20000, unauthenticated_connections: 20000, login_timeout: 600,
-         request_head_timeout: 60, tls_handshake_timeout: 60}}
+         request_head_timeout: 60, tls_handshake_timeout: 60{limits}}}
 {more}"""
 
 RULES: Final = {
@@ -53,22 +53,27 @@ RULES: Final = {
 OPEN: Final = "{strategy: open, allow_username: true, user_data: {role: member}}"
 
 
-def _router(
+def router(
     rule: str = "role",
     *,
     tls: bool = False,
     more: str = "",
+    limits: str = "",
     rules: int = 0,
+    call_rules: int = 0,
     login: str = OPEN,
     storage: str = '{url: "memory://"}',
     prepare: Callable[[Path], Awaitable[None]] | None = None,
 ) -> Callable[[Path, int], list[str]]:
+    """Makes the files of a router and gives its command line; the arguments are parts of its config, ``rules`` further rules for events."""
+
     def command(folder: Path, port: int) -> list[str]:
         lines = ["event:"]
         lines += [f'  "other/{number}/$x": {{publish: "user.id === $x"}}' for number in range(rules)]
         lines += ['  "bench/*": {subscribe: true}']
         lines += [f'  "bench/$user/$channel": {{subscribe: true, publish: "{RULES[rule]}"}}']
-        lines += ["rpc:", f'  "bench/$name": {{provide: true, request: "{RULES["role"]}"}}']
+        lines += ["rpc:", *(f'  "other/{number}/$x": {{request: "user.id === $x"}}' for number in range(call_rules))]
+        lines += [f'  "bench/$name": {{provide: true, request: "{RULES["role"]}"}}']
         lines += ['presence: {"*": {allow: true}}']
         (folder / "rules.yml").write_text("\n".join(lines) + "\n")
         pair = certificate() if tls else None
@@ -78,7 +83,7 @@ def _router(
             trio.run(prepare, folder)
         asked = (folder / BESIDE).read_text() if (folder / BESIDE).exists() else ""
         strategy = login.replace("{asked}", f"http://127.0.0.1:{asked}/")
-        config = ROUTER_CONFIG.format(port=port, tls=section, more=more, login=strategy, storage=storage)
+        config = ROUTER_CONFIG.format(port=port, tls=section, more=more, limits=limits, login=strategy, storage=storage)
         (folder / "config.yml").write_text(config)
         return [sys.executable, "-m", "trio_router", "serve", "--config", "config.yml"]
 
@@ -138,15 +143,15 @@ def _access_token() -> str:
 def _with_key(login: str) -> Callable[[Path, int], list[str]]:
     """A router with one app key in its database."""
     storage = f'{{url: "{DATABASE}", encryption_key: "{SEAL}"}}'
-    return _router(login=login, storage=storage, prepare=_add_key, more=f'rest: {{url: "{ISSUER}"}}\n')
+    return router(login=login, storage=storage, prepare=_add_key, more=f'rest: {{url: "{ISSUER}"}}\n')
 
 
 _EVERYTHING: Final = offers("chat", "events", "channels", "patterns", "calls", "logins", "idle")
 _DEEPSTREAM: Final = {"dialect": "deepstream", "path": "/deepstream"}
-_LOGIN: Final = {"dialect": "native", "auth": '{"username":"open"}'}
+NATIVE_LOGIN: Final = {"dialect": "native", "auth": '{"username":"open"}'}
 
 
-def _router_environ() -> dict[str, str]:
+def router_environ() -> dict[str, str]:
     return {"PYTHONPATH": os.environ.get("BENCH_TREE", str(ROOT))}
 
 
@@ -154,91 +159,91 @@ ROUTERS: Final = [
     Server(
         "router",
         "trio_router, native protocol, a rule on user data",
-        _router(),
+        router(),
         _EVERYTHING,
-        _LOGIN,
-        environ=_router_environ(),
+        NATIVE_LOGIN,
+        environ=router_environ(),
     ),
     Server(
         "router-deepstream",
         "trio_router, deepstream protocol",
-        _router(more="deepstream: {}\n"),
+        router(more="deepstream: {}\n"),
         offers("events", "channels", "calls", "idle", "logins"),
         _DEEPSTREAM,
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
     Server(
         "router-constant",
         "trio_router, the rule is true",
-        _router("constant"),
+        router("constant"),
         _EVERYTHING,
-        _LOGIN,
-        environ=_router_environ(),
+        NATIVE_LOGIN,
+        environ=router_environ(),
     ),
     Server(
         "router-user",
         "trio_router, the rule is user.id === $user",
-        _router("user"),
+        router("user"),
         _EVERYTHING,
-        _LOGIN,
-        environ=_router_environ(),
+        NATIVE_LOGIN,
+        environ=router_environ(),
     ),
     Server(
         "router-data",
         "trio_router, the rule reads data",
-        _router("data"),
+        router("data"),
         _EVERYTHING,
-        _LOGIN,
-        environ=_router_environ(),
+        NATIVE_LOGIN,
+        environ=router_environ(),
     ),
     Server(
         "router-100k-rules",
         "trio_router with 100,000 further rules",
-        _router(rules=100_000),
+        router(rules=100_000),
         _EVERYTHING,
-        _LOGIN,
-        environ=_router_environ(),
+        NATIVE_LOGIN,
+        environ=router_environ(),
     ),
     Server(
         "router-tls",
         "trio_router over TLS",
-        _router(tls=True),
+        router(tls=True),
         _EVERYTHING,
-        {**_LOGIN, "tls": "1"},
-        environ=_router_environ(),
+        {**NATIVE_LOGIN, "tls": "1"},
+        environ=router_environ(),
     ),
     Server(
         "router-jwt",
         "trio_router, logins by a JWT (HS256)",
-        _router(login=JWT),
+        router(login=JWT),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"token": _token()})},
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
     Server(
         "router-users",
         "trio_router, logins by a password (argon2id)",
-        _router(login="{strategy: users, hash_queue: 100000}", storage=f'{{url: "{DATABASE}"}}', prepare=_add_user),
+        router(login="{strategy: users, hash_queue: 100000}", storage=f'{{url: "{DATABASE}"}}', prepare=_add_user),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"username": "open", "password": PASSWORD})},
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
     Server(
         "router-webhook",
         "trio_router, each login asked of a service over HTTP",
-        _router(login=WEBHOOK % ""),
+        router(login=WEBHOOK % ""),
         offers("logins"),
         {"dialect": "native", "auth": NAMED},
-        environ=_router_environ(),
+        environ=router_environ(),
         beside=COUNTING_WEBHOOK,
     ),
     Server(
         "router-webhook-cached",
         "trio_router, the service's answers are kept",
-        _router(login=WEBHOOK % ", cache_seconds: 600"),
+        router(login=WEBHOOK % ", cache_seconds: 600"),
         offers("logins"),
         {"dialect": "native", "auth": NAMED},
-        environ=_router_environ(),
+        environ=router_environ(),
         beside=COUNTING_WEBHOOK,
     ),
     Server(
@@ -247,7 +252,7 @@ ROUTERS: Final = [
         _with_key("{strategy: key}"),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"key": f"{APP}.{KEY}"})},
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
     Server(
         "router-key-proof",
@@ -255,7 +260,7 @@ ROUTERS: Final = [
         _with_key("{strategy: key}"),
         offers("logins"),
         {"dialect": "native", "key": f"{APP}.{KEY}", "secret": KEY_SECRET},
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
     Server(
         "router-access",
@@ -263,6 +268,6 @@ ROUTERS: Final = [
         _with_key("{strategy: access}"),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"token": _access_token()})},
-        environ=_router_environ(),
+        environ=router_environ(),
     ),
 ]

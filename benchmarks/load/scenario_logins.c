@@ -1,6 +1,7 @@
 /* Logins: `connections` connect and log in, `concurrent` at a time, and stay; what is measured is the whole course, and each one's
  * time from its connect. With `hold` they are then dropped all at once and come back, and that is what is measured.
- * Idle: the same, then nothing for the time of the measurement; what counts is the server's memory. */
+ * Idle: the same, then nothing for the time of the measurement; what counts is the server's memory. With `hold` it says "settled" when all
+ * are there, and they stay until the generator is ended. */
 #include "scenario.h"
 
 #include <stdio.h>
@@ -51,7 +52,12 @@ static void idle_connect(void) {
     for (int number = 0; number < options.connections; number++) open_conn(0, number, options.path);
 }
 static void idle_ready(struct conn *c) { (void)c; }
-static void idle_settled(void) {}
+static void idle_settled(void) {
+    if (!options.hold) return;
+    options.seconds = 1e9;
+    puts("settled");
+    fflush(stdout);
+}
 static void idle_report(void) {}
 
 const struct scenario idle_scenario = {
