@@ -39,6 +39,9 @@ class Allow:
     def decide(self, *_args: Any, **_kwargs: Any) -> Decision:
         return ALLOWED
 
+    def forget(self) -> None:
+        """It remembers nothing."""
+
     def decide_pattern(self, *_args: Any, **_kwargs: Any) -> Decision:
         return ALLOWED
 

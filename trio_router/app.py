@@ -9,7 +9,6 @@ The rule that keeps it honest: everything that can fail, fails before anything l
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Final, Self
 import attrs
 import trio
 
-from trio_router import __version__, log
+from trio_router import __version__, ebb, log, remembered
 from trio_router.access import Access
 from trio_router.administration import Administration
 from trio_router.apps import AppRules, AppSpace, Shared
@@ -62,9 +61,6 @@ CLOSE_TIMEOUT: Final = 5.0
 
 READING: Final = 10.0
 """Seconds a client has to send the body of a request of the HTTP API, whose own time begins afterwards."""
-
-GARBAGE: Final = (10_000, 20, 50)
-"""After how many new objects the collector looks at the young ones, after how many such looks at the older, and at all."""
 
 LATE: Final = 1.0
 """Seconds that connections accepted just before the end have for their handshake."""
@@ -135,6 +131,7 @@ class Router:
         self._lane = Lane(self._timers) if config.listen.fast_lane else None
         self._admission = Admission(config.limits)
         self._overload = Overload(config.limits, self._metrics, log.get("overload"), self._shed)
+        self._ebb = ebb.Ebb(lambda: self._admission.total, self._forget, log.get("memory"))
         self._policy = policy_of(config)
         shared = self._shared = Shared(
             clock=self._clock,
@@ -197,6 +194,7 @@ class Router:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
                 nursery.start_soon(self._overload.run)
+                nursery.start_soon(self._ebb.run)
                 if self._lane is not None:
                     nursery.start_soon(self._lane.run)
                 nursery.start_soon(self._stores.follow_keys)
@@ -316,6 +314,13 @@ class Router:
             await link.close(codes.APP_CLOSED, codes.APP_CLOSED.text)
             return
         await space.sessions.serve(link)
+
+    def _forget(self) -> None:
+        """Let go of what is only remembered: a crowd has left."""
+        remembered.forget()
+        self._timers.tidy()
+        for space in self._spaces.values():
+            space.forget()
 
     def _shed(self) -> None:
         for space in self._spaces.values():
@@ -551,13 +556,10 @@ class Router:
 async def serve(router: Router, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
     """Run ``router`` as what this process is for.
 
-    SIGTERM and SIGINT drain it (again: at once), SIGHUP reloads it, SIGUSR2 leaves its place to a new process of the same command. What the process has loaded so far is taken out of
-    the garbage collector's sight: looking through it again stops the loop for some 80 ms at each full collection. And it looks
-    less often: what is made for a message is gone with it, without the collector.
+    SIGTERM and SIGINT drain it (again: at once), SIGHUP reloads it, SIGUSR2 leaves its place to a new process of the same command. What the process has loaded so far is out of
+    the garbage collector's sight from then on.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
+    ebb.keep()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, router, nursery)
         address: Address = await nursery.start(router.run)

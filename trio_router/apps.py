@@ -159,6 +159,11 @@ class AppSpace:
         """Make its strategies ready. Raises ``ProblemsError``."""
         await _prepare(self._strategies)
 
+    def forget(self) -> None:
+        """Let go of what is remembered of names to be quicker; nothing else changes."""
+        self.door.forget()
+        self.core.events.forget()
+
     def close(self) -> None:
         """The app is not served any more: its sessions end, nobody reaches it, and nothing of it is remembered."""
         self.sessions.dismiss()

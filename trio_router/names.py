@@ -16,10 +16,10 @@ A subscription may also use a *pattern*: the same grammar plus ``*``, see :mod:`
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from trio_router.errors import RouterError
+from trio_router.remembered import remember
 
 MAX_NAME: Final = 255
 MAX_USER_ID: Final = 128
@@ -70,10 +70,10 @@ def check_procedure(name: str) -> None:
     _check_name(name, PROCEDURE_KINDS, NAME_CHARACTERS)
 
 
-remembered_channel: Final = lru_cache(maxsize=REMEMBERED)(check_channel)
+remembered_channel: Final = remember(REMEMBERED)(check_channel)
 """As :func:`check_channel`. The same names come again and again; what is remembered is only that a name is good."""
 
-remembered_procedure: Final = lru_cache(maxsize=REMEMBERED)(check_procedure)
+remembered_procedure: Final = remember(REMEMBERED)(check_procedure)
 """As :func:`check_procedure`, remembered likewise."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 
+from trio_router.remembered import remember
 
-@functools.lru_cache(maxsize=4096)
+
+@remember(4096)
 def network_of(address: str) -> str:
     """What counts as one address: an IPv4 address (mapped ones included), the /64 of an IPv6 one, other text as it is."""
     try:

@@ -11,7 +11,6 @@ subscription is in reach only if every name it could ever match is.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from typing import Final, Self
@@ -19,6 +18,7 @@ from typing import Final, Self
 import attrs
 
 from trio_router.names import NAME_CHARACTERS, REMEMBERED
+from trio_router.remembered import remember
 
 EVERYTHING: Final = "*"
 PERMISSIONS: Final = ("subscribe", "publish", "provide", "request", "presence", "stats", "logs", EVERYTHING)
@@ -117,7 +117,7 @@ def _heads_match(
     )
 
 
-@functools.lru_cache(maxsize=REMEMBERED)
+@remember(REMEMBERED)
 def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Segments and the separators between them."""
     parts = _SEPARATORS.split(text)

@@ -78,6 +78,7 @@ async def test_nothing_is_left_of_a_session(stack: Stack, leave: Callable[[Raw, 
         await gone(router)
         async with without_collector():
             before = there()
+            assert not any(before.values())  # not even of the one who came last
             async with router.user() as raw:
                 await raw.say(type="subscribe", id="s", channel="a")
                 await raw.message()

@@ -109,6 +109,9 @@ class Ruleset(Protocol):
     def version(self) -> str:
         """Identifies the text these rules were made from."""
 
+    def forget(self) -> None:
+        """Let go of what is remembered of questions to be quicker; no decision changes."""
+
     def decide(
         self, who: Identity, action: Action, name: str, data: Payload = ABSENT, old: Payload = ABSENT
     ) -> Decision:

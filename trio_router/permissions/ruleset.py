@@ -196,6 +196,12 @@ class CompiledRules:
                 continue
         return Decision(False, Reason.RECORDS_NEEDED, rule.ref if rule else None, records=tuple(names))
 
+    def forget(self) -> None:
+        """No name is remembered any more."""
+        self._room = REMEMBERED_NAMES
+        for known in self._known.values():
+            known.clear()
+
     def _find(self, action: Action, name: str) -> Found:
         """What applies to ``name``, from now on remembered."""
         try:
@@ -211,9 +217,7 @@ class CompiledRules:
             else:
                 made = None, None, (), rule.allowed if rule.constant else rule.refused
         if self._room <= 0:  # less than none if several threads ask
-            self._room = REMEMBERED_NAMES
-            for known in self._known.values():
-                known.clear()
+            self.forget()
         self._room -= 1
         self._known[action][name] = made
         return made

@@ -83,6 +83,10 @@ class Events:
             self._registry(channel).leave(subscription, session)
         session.subscriptions.clear()
 
+    def forget(self) -> None:
+        """Let go of what is remembered to be quicker; nobody receives more or less."""
+        self._index.forget()
+
     def receivers(self, channel: str) -> Iterator[tuple[str | None, tuple[Peer, ...]]]:
         """Who receives ``channel``: by its name (None) first, then by each pattern."""
         exact = self._exact.get(channel)

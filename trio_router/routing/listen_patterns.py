@@ -9,7 +9,6 @@ The rule that keeps it honest: a pattern reaches channels of one kind only, the 
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Final
 
@@ -18,6 +17,7 @@ import attrs
 from trio_router.names import CHANNEL_KINDS, kind_of
 from trio_router.permissions.decision import Action
 from trio_router.permissions.regexes import Regex, RegexError, compile_regex
+from trio_router.remembered import remember
 
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_:/@~=-]*")
 
@@ -61,7 +61,7 @@ def name_for_rules(action: Action, name: str) -> str:
         return name
 
 
-@functools.lru_cache(maxsize=COMPILED)
+@remember(COMPILED)
 def _parsed(source: str) -> ListenPattern:
     if not source:
         raise InvalidPattern("is empty")

@@ -57,6 +57,10 @@ class WildcardIndex:
             found = self._found[channel] = tuple(self._search(channel))
         return found
 
+    def forget(self) -> None:
+        """Nothing of what was found is remembered any more."""
+        self._found.clear()
+
     def _search(self, channel: str) -> list[Subscription]:
         kind = kind_of(channel)
         found = []

@@ -79,6 +79,11 @@ class TrioTimers:
         """One more of the heap is cancelled. Called by the timers themselves; keeps dead ones below half."""
         self._cancelled += 1
         if self._cancelled > TURN and self._cancelled * 2 > len(self._heap):
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Let go of all that were cancelled."""
+        if self._cancelled:
             self._heap = [entry for entry in self._heap if entry[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0

@@ -63,6 +63,9 @@ class FixedRules:
             return Decision(allowed=True, reason=Reason.ALLOWED)
         return Decision(allowed=False, reason=Reason.RULE_FALSE if result is False else Reason.RULE_NOT_TRUE)
 
+    def forget(self) -> None:
+        """It remembers nothing."""
+
     def decide_pattern(self, who: Identity, action: Action, pattern: str) -> Decision:
         """As :meth:`decide`, with the pattern's own text as the name."""
         return self.decide(who, action, pattern)

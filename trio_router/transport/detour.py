@@ -23,7 +23,7 @@ class Detour(trio.abc.Stream):
     """What trio-websocket takes for the connection. Open it with :meth:`open`."""
 
     def __init__(self, outbox: Outbox, request: bytes) -> None:
-        self._outbox = outbox
+        self._outbox: Outbox | None = outbox
         self._data = request
         self._fed = trio.Event()
         self._worked_off = trio.Event()  # set when what was fed is done with, or when nothing more will be taken
@@ -74,17 +74,27 @@ class Detour(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Put what trio-websocket has to say and wait until it left: who does not read its answers is not read."""
         await trio.lowlevel.checkpoint()
+        outbox = self._open()
         if not self._answered:
             self._answered = True
-        elif not self._outbox.sealed:
+        elif not outbox.sealed:
             if data[0] == _CLOSE_OPCODE:
-                self._outbox.seal(bytes(data))
+                outbox.seal(bytes(data))
             else:
-                self._outbox.put(bytes(data))
-            await self._outbox.flush()
+                outbox.put(bytes(data))
+            await outbox.flush()
 
     async def wait_send_all_might_not_block(self) -> None:
-        await self._outbox.flush()
+        await self._open().flush()
+
+    def _open(self) -> Outbox:
+        if self._outbox is None:
+            raise trio.ClosedResourceError
+        return self._outbox
+
+    def drop(self) -> None:
+        """The connection has ended. Trio-websocket's objects hold each other, and this, until the collector comes by: nothing of ours besides."""
+        self._outbox = None
 
     async def aclose(self) -> None:
         """Trio-websocket is done. The link closes the connection, after its own last frame has left."""

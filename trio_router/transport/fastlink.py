@@ -402,6 +402,8 @@ class FastLink:
         if self._age is not None:  # it would hold what is left of this connection until then
             self._age.cancel()
             self._age = None
+        if self._detour is not None:
+            self._detour.drop()
         self.outbox.close()
         self._pipe.close()
         self.on_slow = None

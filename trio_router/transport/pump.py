@@ -65,13 +65,16 @@ class Pump:
                 cork.held = True
                 try:
                     again, self._again = self._again, {}
-                    for fileno, turn in again.items():
-                        if fileno in turns and turn(now):
-                            self._again[fileno] = turn
+                    for fileno in again:
+                        found = turns.get(fileno)
+                        if found is not None and found(now):
+                            self._again[fileno] = found
                     for fileno, _ in self._epoll.poll(0, EVENTS):
                         found = turns.get(fileno)
                         if found is not None and fileno not in again and found(now):
                             self._again[fileno] = found
+                    found = None  # nobody who has left is held until the next round
+                    again.clear()
                 finally:
                     cork.held = False
                 cork.flush()

@@ -75,6 +75,15 @@ async def test_a_cancelled_timer_is_silent_and_forgotten(timers: TrioTimers, aut
     assert len(timers) == 0
 
 
+async def test_few_that_were_cancelled_go_when_it_is_tidied(timers: TrioTimers) -> None:
+    armed, cancelled = timers.after(60, lambda: None), timers.after(1, lambda: None)
+    cancelled.cancel()
+    assert len(timers._heap) == 2
+    timers.tidy()
+    assert [entry[2] for entry in timers._heap] == [armed]
+    assert len(timers) == 1
+
+
 @pytest.mark.threat("T09")
 async def test_a_callback_that_fails_is_logged_and_stops_no_other(
     timers: TrioTimers, autojump_clock: MockClock, logs: Any

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
@@ -34,6 +33,7 @@ from trio_router.protocols.native.shapes import (
     TAG,
     Shape,
 )
+from trio_router.remembered import remember
 
 _encode: Final = msgspec.json.Encoder().encode
 _SIMPLE_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}").fullmatch
@@ -181,7 +181,7 @@ def _named(field: str, check: Callable[[str], None], value: str, code: int = cod
 
 _check_channel: Final = names.remembered_channel
 _check_procedure: Final = names.remembered_procedure
-_check_pattern: Final = lru_cache(maxsize=4096)(lambda name: names.check_channel(name, wildcards=True))
+_check_pattern: Final = remember(4096)(lambda name: names.check_channel(name, wildcards=True))
 
 
 def _id(value: str, field: str = "id") -> None:

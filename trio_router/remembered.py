@@ -1,0 +1,35 @@
+"""What is remembered of a question that comes again, in tables of bounded size that can be emptied at any time.
+
+An answer depends on the question alone, so a table is one for the process. What clients name is remembered this way, which is why there
+must be an end to it, and why it goes when those have gone who named it (``ebb``): a few small things here and there keep all the memory
+around them from being given back.
+
+The rule that keeps it honest: to forget changes no answer, only what it costs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+Answer = TypeVar("Answer")
+
+_tables: Final[list[Callable[[], None]]] = []
+
+
+def remember(size: int) -> Callable[[Callable[..., Answer]], functools._lru_cache_wrapper[Answer]]:
+    """Decorates a function of hashable arguments, whose last ``size`` different answers are remembered."""
+
+    def remembering(function: Callable[..., Answer]) -> functools._lru_cache_wrapper[Answer]:
+        remembered: Any = functools.lru_cache(maxsize=size)(function)
+        _tables.append(remembered.cache_clear)
+        return remembered  # type: ignore[no-any-return]
+
+    return remembering
+
+
+def forget() -> None:
+    """Empty all tables."""
+    for clear in _tables:
+        clear()
