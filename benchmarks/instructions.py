@@ -95,7 +95,7 @@ def counted(
     """``server`` under callgrind, and its folder. ``before`` is entered when it runs; what that makes it do is not counted."""
     # Not counting while it starts: that part is long, and faster so.
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file={folder}/counted"]
-    with started(server, None, None, valgrind) as (target, folder), before(target):
+    with started(server, None, None, valgrind, PATIENCE) as (target, folder), before(target):
         _control(target, "-i", "on")
         yield target, folder
 

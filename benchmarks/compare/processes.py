@@ -46,12 +46,17 @@ class Running:
 
 @contextmanager
 def running(
-    command: list[str], port: int, folder: Path, core: int | None, environ: Mapping[str, str]
+    command: list[str],
+    port: int,
+    folder: Path,
+    core: int | None,
+    environ: Mapping[str, str],
+    patience: float = START_TIMEOUT,
 ) -> Iterator[Running]:
     """The server ``command`` during the block, on core ``core`` (None: on any), with ``folder`` as its working directory.
 
     Raises:
-        ServerFailed: it ended, or nothing listened on ``port`` within ``START_TIMEOUT`` seconds.
+        ServerFailed: it ended, or nothing listened on ``port`` within ``patience`` seconds.
     """
     output = folder / "output"
     with output.open("wb") as sink:
@@ -66,7 +71,7 @@ def running(
             preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - this program has no threads
         )
     try:
-        _listens(process, port, output)
+        _listens(process, port, output, patience)
         yield Running(process, port, output)
     finally:
         with suppress(ProcessLookupError):
@@ -94,8 +99,8 @@ def free_port() -> int:
         return port
 
 
-def _listens(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    end = time.monotonic() + START_TIMEOUT
+def _listens(process: subprocess.Popen[bytes], port: int, output: Path, patience: float) -> None:
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if process.poll() is not None:
             break

@@ -7,15 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.compare.processes import Running, free_port, running
+from benchmarks.compare.processes import START_TIMEOUT, Running, free_port, running
 from benchmarks.compare.server import BESIDE, Server
 
 
 @contextmanager
 def started(
-    server: Server, core: int | None, beside_core: int | None, under: Sequence[str] = ()
+    server: Server,
+    core: int | None,
+    beside_core: int | None,
+    under: Sequence[str] = (),
+    patience: float = START_TIMEOUT,
 ) -> Iterator[tuple[Running, Path]]:
     """``server`` during the block, on core ``core``, and its folder. ``{folder}`` in ``under``, what it runs under, is that folder.
+    ``patience``: seconds in which it has to listen.
 
     Raises:
         ServerFailed: it, or what it asks, did not start.
@@ -32,4 +37,4 @@ def started(
             (folder / BESIDE).write_text(str(asked))
         port = free_port()
         command = [word.format(folder=folder) for word in under] + server.command(folder, port)
-        yield stack.enter_context(running(command, port, folder, core, server.environ)), folder
+        yield stack.enter_context(running(command, port, folder, core, server.environ, patience)), folder

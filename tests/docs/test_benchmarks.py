@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from benchmarks import growth
 from benchmarks.compare import publish
 from benchmarks.generator import ROOT
 
@@ -22,6 +23,13 @@ def test_the_tables_are_those_of_the_results(text: str) -> None:
     readme = publish.README.read_text()
     assert publish.BEGIN in readme
     assert readme == publish.readme(readme, results)
+
+
+def test_the_table_of_growth_is_that_of_its_results(text: str) -> None:
+    results = json.loads(growth.KEPT.read_text())
+    assert set(results["rows"]) == set(growth.ROWS) == set(growth.TITLES)
+    assert text == growth.page(text, results)
+    assert max(growth.growth(results).values()) <= growth.GOAL
 
 
 def test_no_run_is_kept_with_the_results() -> None:
@@ -40,6 +48,7 @@ def test_every_module_it_names_is_there_and_every_module_is_named(text: str) -> 
         "__init__",
         "counting_webhook",
         "generator",
+        "growth",
         "instructions",
         "measured_router",
     }  # named elsewhere in the page, or no benchmark
