@@ -2,7 +2,7 @@
 
 ``Cork`` knows which outboxes hold something. They are emptied when the turn of the pump is over that filled them, or by one task for
 everybody when something was put outside of it. A ``Run`` is a sequence of frames that several outboxes got one after the
-other, so its bytes are joined once for all; a ``Group`` writes runs.
+other, so its bytes are joined once for all; a ``group`` writes runs.
 
 The rule that keeps it honest: a run grows only while it is the last thing in every outbox that holds it. Whoever puts anything
 behind it closes it first, so each connection gets its frames in the order in which they were put.
@@ -10,12 +10,12 @@ behind it closes it first, so each connection gets its frames in the order in wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 if TYPE_CHECKING:
+    from trio_router.transport.group import Group
     from trio_router.transport.outbox import Outbox
 
 FLUSH_AT: Final = 1024 * 1024
@@ -44,6 +44,9 @@ class Run:
 NOTHING: Final[list[bytes | Run]] = []
 """The items of every outbox that holds none; never changed."""
 
+ELSEWHERE: Final[list[bytes | Run]] = [b""]
+"""The items of every outbox that follows a group, which holds what there is; never changed. Not empty, so that whoever puts something looks."""
+
 
 class Cork:
     """The outboxes that hold something. :meth:`run` must be running; ``held`` is set by whoever will call :meth:`flush` himself."""
@@ -52,7 +55,7 @@ class Cork:
         self.held = False
         self.weight = 0
         self._dirty: list[Outbox] = []
-        self._runs: list[tuple[Run, list[Outbox]]] = []  # with outboxes that held nothing else when they got it
+        self._runs: list[tuple[Run, list[Outbox], Group]] = []  # with outboxes that held nothing else when they got it
         self._sleeping: trio.lowlevel.Task | None = None
 
     def add(self, outbox: Outbox) -> None:
@@ -60,9 +63,9 @@ class Cork:
         self._dirty.append(outbox)
         self._wake()
 
-    def add_run(self, run: Run, outboxes: list[Outbox]) -> None:
-        """These were empty and now hold ``run`` alone."""
-        self._runs.append((run, outboxes))
+    def add_run(self, run: Run, outboxes: list[Outbox], group: Group) -> None:
+        """These were empty and now hold ``run`` of ``group`` alone."""
+        self._runs.append((run, outboxes, group))
         self._wake()
 
     def _wake(self) -> None:
@@ -75,8 +78,8 @@ class Cork:
         self.weight = 0
         while self._runs or self._dirty:
             runs, self._runs = self._runs, []
-            for run, outboxes in runs:
-                _flush_run(run, outboxes)
+            for run, outboxes, group in runs:
+                _flush_run(run, outboxes, group)
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
                 try:
@@ -100,14 +103,21 @@ class Cork:
                 await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-def _flush_run(run: Run, outboxes: list[Outbox]) -> None:
+def _flush_run(run: Run, outboxes: list[Outbox], group: Group) -> None:
     """What nearly every delivery comes to: one write of bytes that are the same for all."""
     data = run.joined()
     size, alone = len(data), run.alone
+    if group.pending and group.pending[0] is run:
+        group.keep(run)
     for outbox in outboxes:
         try:
-            if outbox.items is not alone or not outbox.plain:  # it got more meanwhile, or has its own way to write
+            if outbox.items is not alone:  # it got more meanwhile
                 outbox.flush_now()
+                continue
+            if not outbox.plain:  # it is stuck, or has its own way to write
+                outbox.flush_now()
+                if outbox.writing:
+                    group.found_stuck(outbox)
                 continue
             try:
                 sent = outbox.write(data)
@@ -121,37 +131,3 @@ def _flush_run(run: Run, outboxes: list[Outbox]) -> None:
         except Exception as error:  # noqa: BLE001 - the edge of a connection: the others are flushed all the same
             outbox.fail(error)
     run.alone = NOTHING  # or it would hold itself, and all its bytes, until the collector comes by
-
-
-class Group:
-    """Several outboxes that get the same frames, again and again."""
-
-    __slots__ = ("_cork", "_outboxes", "_run")
-
-    def __init__(self, cork: Cork, outboxes: Sequence[Outbox]) -> None:
-        self._cork = cork
-        self._outboxes = outboxes
-        self._run: Run | None = None
-
-    def send(self, frame: bytes) -> None:
-        """Put one whole frame for all of them. Never waits, never raises."""
-        run = self._run
-        if run is not None and run.open:
-            run.frames.append(frame)
-        else:
-            run = self._run = Run(frame)
-            alone, empty = run.alone, []
-            run.open = False  # until somebody holds it: nobody would ever take away what is added
-            for outbox in self._outboxes:
-                if outbox.items or not outbox.taking:
-                    outbox.put_run(run)
-                else:  # the busiest case of all, without another call
-                    outbox.items = alone
-                    outbox.last = run
-                    run.open = True
-                    empty.append(outbox)
-            self._cork.add_run(run, empty)
-        cork = self._cork
-        cork.weight += len(frame)
-        if cork.weight > FLUSH_AT:
-            cork.flush()

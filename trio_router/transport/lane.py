@@ -18,8 +18,9 @@ from trio_router.protocols.codes import NORMAL, SLOW
 from trio_router.routing.peer import Timers
 from trio_router.session.link import Link
 from trio_router.transport import pump
-from trio_router.transport.cork import Cork, Group
+from trio_router.transport.cork import Cork
 from trio_router.transport.fastlink import FastLink
+from trio_router.transport.group import Group
 from trio_router.transport.handshake import Handshake, close_frame
 from trio_router.transport.outbox import Outbox
 from trio_router.transport.pipe import Pipe

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
-from trio_router.transport.cork import FLUSH_AT, NOTHING, Cork, Run
+from trio_router.transport.cork import ELSEWHERE, FLUSH_AT, NOTHING, Cork, Run
 from trio_router.transport.pipe import Pipe
 from trio_router.transport.stream import BATCH, FAREWELL_TIMEOUT
+
+if TYPE_CHECKING:
+    from trio_router.transport.group import Group
 
 
 def _nothing() -> None:
@@ -47,9 +51,10 @@ class Outbox:
         "_pipe",
         "_progress",
         "_queued",
+        "_since",
         "_size",
         "_timeout",
-        "_writing",
+        "follows",
         "items",
         "last",
         "on_broken",
@@ -58,8 +63,10 @@ class Outbox:
         "plain",
         "sealed",
         "slow",
+        "stuck_with",
         "taking",
         "write",
+        "writing",
     )
 
     def __init__(
@@ -89,8 +96,11 @@ class Outbox:
         self._begun = False  # the first of the backlog is the rest of a frame
         self._oldest = 0.0  # when the first of what the pipe has taken last was put
         self._queued = 0  # bytes of the backlog
-        self._writing = False
+        self.writing = False  # there is a writer
         self._progress: trio.Event | None = None
+        self.stuck_with: Group | None = None  # the group whose run went to the backlog last
+        self.follows: Group | None = None  # the group that keeps what follows on the backlog; ``items`` is ELSEWHERE
+        self._since = 0  # of all bytes that it ever kept, how many we have got
 
     @property
     def ended(self) -> bool:
@@ -100,14 +110,25 @@ class Outbox:
     @property
     def clear(self) -> bool:
         """Whether the socket took everything so far."""
-        return not self._writing
+        return not self.writing
 
     @property
     def queued(self) -> int:
         """Bytes that wait."""
-        return self._queued + sum(
-            len(item) if isinstance(item, bytes) else sum(map(len, item.frames)) for item in self.items
+        items: Sequence[bytes | Run] = self.items if self.follows is None else self.follows.pending
+        return self._waiting + sum(
+            len(item) if isinstance(item, bytes) else sum(map(len, item.frames)) for item in items
         )
+
+    @property
+    def _waiting(self) -> int:
+        """Bytes of the backlog, and of what a group keeps for it."""
+        return self._queued if self.follows is None else self._queued + self.follows.total - self._since
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still come to wait."""
+        return self._size - self._waiting
 
     # ---- putting ----------------------------------------------------------------------------------------------
 
@@ -116,7 +137,7 @@ class Outbox:
         if not self.taking:
             return
         cork = self._cork
-        if not self.items:
+        if not self.items or (self.follows is not None and not self.stop_following()):
             self.items = [frame]
             cork.add(self)
         else:
@@ -131,7 +152,7 @@ class Outbox:
         """Put a run, to which frames may be added until something else is put."""
         if not self.taking:
             return
-        if not self.items:
+        if not self.items or (self.follows is not None and not self.stop_following()):
             self.items = run.alone
             self._cork.add(self)
         else:
@@ -152,22 +173,63 @@ class Outbox:
         """Put ``last`` whatever the bound, then take nothing more. Only the first call counts."""
         if self.sealed:
             return
+        if self.follows is not None:
+            self.stop_following()
         if last:
             self.put(last)
         self._close_run()
         self.sealed = True
         self.taking = False
 
+    # ---- following --------------------------------------------------------------------------------------------
+
+    def follow(self, group: Group, total: int) -> None:
+        """``group`` keeps what comes from now on, of which it has kept ``total`` bytes so far. There is a writer, and nothing was put in this tick."""
+        self.follows = group
+        self._since = total
+        self.items = ELSEWHERE
+
+    def stop_following(self) -> bool:
+        """What the group keeps waits here again, what it got in this tick is ours as well; whether that is anything."""
+        group = self.follows
+        assert group is not None  # noqa: S101 - whoever calls has looked
+        self._take_over(group)
+        self._let_go(group)
+        pending = group.pending
+        if not pending:
+            return False
+        last = pending[-1]
+        if last.open:
+            self.last = last
+        self.items = last.alone if last.open and len(pending) == 1 else list(pending)
+        self._cork.add(self)
+        return True
+
+    def _take_over(self, group: Group) -> None:
+        assert self._backlog is not None  # noqa: S101 - there is a writer
+        self._backlog.extend(group.take_over(self))
+        self._queued += group.total - self._since
+        self._since = group.total
+
+    def _let_go(self, group: Group) -> None:
+        group.lose(self)
+        self.follows = self.stuck_with = None
+        self.items = NOTHING
+
+    def wait_for(self, run: Run) -> None:
+        """``run`` waits behind what waits already, or there is no room for it."""
+        self._append([run])
+
     # ---- writing ----------------------------------------------------------------------------------------------
 
     def flush_now(self) -> None:
         """Write what the socket takes. Never waits, never raises."""
         items = self.items
-        if not items:
+        if not items or self.follows is not None:
             return
         self.items = NOTHING
         self.last = None
-        if self._writing:
+        if self.writing:
             self._append(items)
             return
         if len(items) == 1:
@@ -195,7 +257,7 @@ class Outbox:
         while first < len(frames) and sent >= len(frames[first]):
             sent -= len(frames[first])
             first += 1
-        self._writing = True
+        self.writing = True
         self._oldest = trio.current_time()
         self.plain = False
         self._backlog = deque()
@@ -238,6 +300,8 @@ class Outbox:
         self._backlog.clear()
         self._backlog.extend((since, data) for data in (begun, self._farewell) if data)
         self._queued = sum(len(data) for _, data in self._backlog)
+        self._close_run()
+        self.items = NOTHING
         self.sealed = True
         self.taking = False
         self._be_slow()
@@ -253,6 +317,9 @@ class Outbox:
         self._broken = True
         self.taking = False
         self._close_run()
+        if self.follows is not None:
+            self._let_go(self.follows)
+        self.stuck_with = None
         self.items = NOTHING
         self._backlog = None
         self._queued = 0
@@ -273,7 +340,7 @@ class Outbox:
         """Write the backlog as the socket takes it, then end. Raises nothing but ``Cancelled``."""
         late = False
         try:
-            while self._backlog or (self._pipe.unsent and not self._broken):
+            while self._more() or (self._pipe.unsent and not self._broken):
                 started = self._backlog[0][0] if self._backlog and not self._pipe.unsent else self._oldest
                 with trio.move_on_at(started + self._timeout) as scope:
                     await trio.lowlevel.wait_writable(self._pipe.fileno())
@@ -285,18 +352,30 @@ class Outbox:
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self._break()
         finally:
-            if late or self._backlog or self._pipe.unsent:  # late, or cancelled: nothing may follow
+            if (
+                late or self._backlog or self.follows is not None or self._pipe.unsent
+            ):  # or cancelled: nothing may follow
                 self._break()
-            self._writing = False
+            self.writing = False
             self.plain = self._pipe.direct
             self._backlog = None
             self._begun = False
             self._wake()
 
+    def _more(self) -> bool:
+        """Whether there is a backlog, with what is kept elsewhere for it."""
+        if not self._backlog and self.follows is not None:
+            self._take_over(self.follows)
+            if not self._backlog and not self._pipe.unsent:
+                self.stop_following()
+        return bool(self._backlog)
+
     def _write_on(self) -> None:
         """One write of the backlog. Raises ``OSError``."""
         try:
             self._pipe.push()
+            if self.follows is not None and self._queued < BATCH:
+                self._take_over(self.follows)
             if not self._backlog:
                 return
             batch = [self._backlog.popleft()]
@@ -327,8 +406,10 @@ class Outbox:
 
     async def flush(self) -> None:
         """Wait until nothing waits. Raises ``BrokenResourceError`` if that will not come."""
+        if self.follows is not None:
+            self.stop_following()
         self.flush_now()
-        while self._writing and not self._broken:
+        while self.writing and not self._broken:
             if self._progress is None:
                 self._progress = trio.Event()
             await self._progress.wait()

@@ -14,7 +14,8 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_router.transport.cork import FLUSH_AT, Cork, Group
+from trio_router.transport.cork import FLUSH_AT, Cork
+from trio_router.transport.group import Group
 from trio_router.transport.outbox import Outbox
 from trio_router.transport.pipe import SocketPipe
 from trio_router.transport.stream import FAREWELL_TIMEOUT
