@@ -137,17 +137,19 @@ def _measured(
         **server.options,
         **options,
     }
-    run = _once(bench, target, full)
+    counts = "deliveries" if scenario.figure == "deliveries_per_second" else "operations"
+    run = _once(bench, target, full, counts)
     if scenario.half_load:
         rate = run["operations_per_second"] / 2
-        run = {**_once(bench, target, {**full, "rate": rate}), "rate": rate}
+        run = {**_once(bench, target, {**full, "rate": rate}, counts), "rate": rate}
     run["figure"] = _figure(scenario.figure, run)
     if scenario.figure in RATES and run.get("server_cpu"):
         run["per_cpu"] = run["figure"] / run["server_cpu"]
     return run
 
 
-def _once(bench: Bench, target: Running, options: dict[str, Any]) -> dict[str, Any]:
+def _once(bench: Bench, target: Running, options: dict[str, Any], counts: str) -> dict[str, Any]:
+    """One run of the generator. ``counts``: what there must be some of, "operations" or "deliveries"."""
     _until_quiet(bench)
     began, busy, own = time.monotonic(), core_busy(bench.server_core), target.cpu()
     patience = 90 + 3 * float(options["seconds"])
@@ -156,7 +158,7 @@ def _once(bench: Bench, target: Running, options: dict[str, Any]) -> dict[str, A
     run["others"] = max(0.0, used) / (time.monotonic() - began)
     if run["stalled"]:
         raise LoadFailed(f"nothing arrived any more for 5 seconds, {run['in_flight']} in flight")
-    if run["operations"] == 0 and run["scenario"] != "idle":
+    if run[counts] == 0 and run["scenario"] != "idle":
         raise LoadFailed(f"nothing was finished in {run['seconds']} seconds")
     return run
 

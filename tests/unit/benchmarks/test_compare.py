@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from html.parser import HTMLParser
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from benchmarks.compare import page, scenarios, table
+from benchmarks.compare import measuring, page, scenarios, table
 from benchmarks.compare.measuring import _summary
+from benchmarks.compare.processes import Running
 from benchmarks.compare.scenarios import ScenarioError
+from benchmarks.generator import LoadFailed
 
 CONTENT: dict[str, Any] = {
     "title": "T",
@@ -85,6 +88,35 @@ def measured(router: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     found |= {"rounds": 3, "seconds": 1.5, "date": "2026-01-02T03:04", "commit": "abc", "processor": "Abacus"}
     found["cases"] = {"1": {}, "9": {"router": router, "node-ws": node}}
     return {**found, "goals": table.goals(scenario, found)}
+
+
+@pytest.mark.parametrize("figure", ["deliveries_per_second", "operations_per_second"])
+def test_a_server_that_delivers_has_a_figure_for_it_before_the_first_event_is_everywhere(
+    monkeypatch: pytest.MonkeyPatch, figure: str
+) -> None:
+    run = {"scenario": "events", "operations": 0, "deliveries": 900, "operations_per_second": 0.0, "seconds": 0.3}
+    run |= {"deliveries_per_second": 3000.0, "server_cpu": 0.5, "stalled": False}
+    monkeypatch.setattr(measuring, "measure", lambda *_, **__: dict(run))
+    bench = measuring.Bench(Path("load"), 0, 1)
+    scenario = scenarios.parse("x", {**CONTENT, "figure": figure, "goals": []})
+    target = Idle(cast("Any", None), 1, Path())
+
+    def measured_once() -> dict[str, Any]:
+        return measuring._measured(bench, scenario, scenario.servers[0], target, {"seconds": 0.3})
+
+    if figure == "deliveries_per_second":
+        assert (measured_once()["figure"], measured_once()["per_cpu"]) == (3000.0, 6000.0)
+    else:
+        with pytest.raises(LoadFailed, match="nothing was finished"):
+            measured_once()
+
+
+class Idle(Running):
+    """A server that is no process and does nothing."""
+
+    @property
+    def pids(self) -> list[int]:
+        return []
 
 
 def test_the_median_of_the_rounds_is_what_counts() -> None:
