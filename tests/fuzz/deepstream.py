@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import pytest
 
 from tests.fuzz.native import JSON_WORDS
 from tests.fuzz.target import Target
@@ -46,9 +47,13 @@ def payload(frame: bytes) -> bytes:
 def protobuf(data: bytes) -> bool:
     """A packet that was read is the same after it was written and read again."""
     try:
-        packet = binary.decode(data)
+        packet = binary.decode_by_library(data)
     except RemoteProtocolError:
+        with pytest.raises(RemoteProtocolError):
+            binary.decode(data)
         return False
+    assert binary.decode(data) == packet  # whichever way it was read
+    assert binary.encode(packet) == binary.encode_by_library(packet)
     assert packet.topic in ACTIONS
     assert binary.decode(payload(binary.encode(packet))) == packet
     if packet.topic == Topic.EVENT and packet.action == EventAction.EMIT and packet.name is not None:

@@ -50,12 +50,14 @@ def decode(text: bytes | str, *, depth: int = MAX_DEPTH) -> Any:
             text = text.encode()
         except UnicodeEncodeError as exc:
             raise _invalid(f"a lone surrogate, at character {exc.start}") from None
-    if text.count(b"[") + text.count(b"{") > depth:
+    if text[:1] != b'"' and text.count(b"[") + text.count(b"{") > depth:
         _check_depth(text, depth)
     try:
         value = _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise _invalid(_fault(text, exc)) from None
+    if type(value) is str:  # it has no keys, and nests nothing
+        return value
     if _LONG_NUMBER in text.translate(_DIGITS_ALIKE):
         _check_integers(value)  # first: longer integers cannot be written again
     _check_keys(text, value)

@@ -11,18 +11,19 @@ import msgspec
 import pytest
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_router.errors import RemoteProtocolError
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
-from trio_router.protocols.deepstream import binary, deepstream_pb2, jsontext
+from trio_router.protocols.deepstream import binary, deepstream_pb2, jsontext, quick
 from trio_router.protocols.deepstream.packets import Packet
 from trio_router.protocols.deepstream.words import ACTIONS, EventAction, RecordAction, Topic
 from trio_router.session.deepstream.wire import payload_of, text_of
 
 FOLDER = Path(binary.__file__).parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def body(frame: bytes) -> bytes:
@@ -60,6 +61,51 @@ def test_the_bytes_are_those_of_the_protocol(packet: Packet, text: str) -> None:
     frame = binary.encode(packet)
     assert frame == bytes((0x82, len(wanted))) + wanted
     assert filled(binary.decode(wanted)) == filled(packet)
+
+
+PLAIN = [
+    Packet(Topic.RPC, 6, name="a/b", correlation_id="k3x", data='{"a":[1,2]}'),
+    Packet(Topic.RPC, 1, name="a/b", correlation_id="k3x", data="x" * 300),
+    Packet(Topic.RPC, 7, name="a/b", correlation_id="k3x"),
+    Packet(Topic.EVENT, EventAction.EMIT, name="a", data='"é"'),
+    Packet(Topic.EVENT, 3, correlation_id="7", is_ack=True),
+    Packet(Topic.CONNECTION, 2),
+]
+
+
+@pytest.mark.parametrize("packet", PLAIN)
+def test_what_comes_all_the_time_goes_the_short_way(packet: Packet) -> None:
+    assert quick.decode(binary._QUICK, body(binary.encode(packet))) == packet
+
+
+@pytest.mark.threat("T06")
+@pytest.mark.threat("T16")
+@given(
+    st.sampled_from([body(binary.encode(packet)) for packet in PLAIN]),
+    st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=2), st.integers(0, 2)), max_size=4),
+)
+@settings(max_examples=1000)
+def test_the_short_way_reads_as_the_library_does(frame: bytes, changes: list[tuple[int, bytes, int]]) -> None:
+    for at, put, taken in changes:
+        place = at % (len(frame) + 1)
+        frame = frame[:place] + put + frame[place + taken :]
+    found = quick.decode(binary._QUICK, frame)
+    if found is not None:
+        assert found == binary.decode_by_library(frame)
+
+
+@given(st.sampled_from(list(binary.TOPICS)), st.data())
+def test_what_is_put_together_here_is_what_protobuf_writes(topic: Topic, data: st.DataObject) -> None:
+    kinds = {"names": st.lists(st.text()), "is_ack": st.booleans(), "is_error": st.booleans()}
+    numbers = {"original_action": st.integers(-5, 2**31 - 1), "version": st.integers(-5, 2**31 - 1)}
+    numbers |= {"is_write_ack": st.booleans()}
+    fields = {snake(field.name) for field in binary.TOPICS[topic].DESCRIPTOR.fields} - {"action", "original_topic"}
+    values = {
+        name: data.draw(st.none() | (kinds | numbers).get(name, st.text())) for name in sorted(fields - {"versions"})
+    }
+    packet = Packet(topic, data.draw(st.integers(-5, 2**31 - 1)), **values)
+    assert binary.encode(packet) == binary.encode_by_library(packet)
+    assert filled(binary.decode(body(binary.encode(packet)))) == filled(packet)
 
 
 def filled(packet: Packet) -> dict[str, Any]:
@@ -271,7 +317,7 @@ def test_the_generated_module_is_what_the_proto_says(tmp_path: Path) -> None:
 
 def test_no_protobuf_is_allowed_that_is_older_than_the_one_that_made_the_module() -> None:
     made = re.search(r"Protobuf Python Version: (\S+)", (FOLDER / "deepstream_pb2.py").read_text())
-    floor = re.search(r"^    protobuf >= (\S+)$", (FOLDER.parents[2] / "setup.cfg").read_text(), re.MULTILINE)
+    floor = re.search(r"^    protobuf >= (\S+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
     assert made and floor
     oldest, makers = (tuple(map(int, found[1].split("."))) for found in (floor, made))
     assert oldest >= makers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -174,12 +174,14 @@ class Calls:
     def _tell_caller(self, action: int, procedure: str, tag: str, data: str | None = None) -> None:
         self._voice.say(Packet(Topic.RPC, action, name=procedure, correlation_id=tag, data=data))
 
-    ACTIONS: ClassVar[Actions] = {
-        RpcAction.REQUEST: ("call", _request),
-        RpcAction.ACCEPT: ("accept", _accept),
-        RpcAction.RESPONSE: ("result", _response),
-        RpcAction.REJECT: ("reject", _reject),
-        RpcAction.REQUEST_ERROR: ("error", _request_error),
-        RpcAction.PROVIDE: ("provide", _provide),
-        RpcAction.UNPROVIDE: ("unprovide", _unprovide),
-    }
+    @classmethod
+    def actions(cls) -> Actions:
+        return {
+            RpcAction.REQUEST: ("call", cls._request),
+            RpcAction.ACCEPT: ("accept", cls._accept),
+            RpcAction.RESPONSE: ("result", cls._response),
+            RpcAction.REJECT: ("reject", cls._reject),
+            RpcAction.REQUEST_ERROR: ("error", cls._request_error),
+            RpcAction.PROVIDE: ("provide", cls._provide),
+            RpcAction.UNPROVIDE: ("unprovide", cls._unprovide),
+        }

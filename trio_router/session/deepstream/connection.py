@@ -116,7 +116,7 @@ class Connection:
             await self._link.serve(self._take)
         finally:
             self._core.detach(session)
-            del self._voice.session  # it holds this connection, and nobody asks for it any more
+            self._voice.forget()  # it holds this connection, and nobody asks for it any more
 
     # ---- what the client sends --------------------------------------------------------------------------------
 
@@ -266,10 +266,10 @@ ACTIONS: Final[dict[tuple[int, int], tuple[str, Callable[[Any, Packet], Work | N
     (topic, action): entry
     for topic, actions in (
         (Topic.CONNECTION, {ConnectionAction.PING: ("ping", Connection.ping)}),
-        (Topic.EVENT, Events.ACTIONS),
-        (Topic.RPC, Calls.ACTIONS),
-        (Topic.PRESENCE, Presence.ACTIONS),
-        (Topic.RECORD, Records.ACTIONS),
+        (Topic.EVENT, Events.actions()),
+        (Topic.RPC, Calls.actions()),
+        (Topic.PRESENCE, Presence.actions()),
+        (Topic.RECORD, Records.actions()),
     )
     for action, entry in actions.items()
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar, Final
+from typing import Final
 
 from trio_router.errors import RecordsNeeded, Refused
 from trio_router.payload import Payload
@@ -133,12 +133,14 @@ class Events:
     def _about(self, action: EventAction, pattern: str, channel: str) -> None:
         self._voice.say(Packet(Topic.EVENT, action, name=pattern, subscription=channel))
 
-    ACTIONS: ClassVar[Actions] = {
-        EventAction.EMIT: ("publish", _emit),
-        EventAction.SUBSCRIBE: ("subscribe", _subscribe),
-        EventAction.UNSUBSCRIBE: ("unsubscribe", _unsubscribe),
-        EventAction.LISTEN: ("listen", _listen),
-        EventAction.UNLISTEN: ("unlisten", _unlisten),
-        EventAction.LISTEN_ACCEPT: ("listen_accept", _accept),
-        EventAction.LISTEN_REJECT: ("listen_reject", _reject),
-    }
+    @classmethod
+    def actions(cls) -> Actions:
+        return {
+            EventAction.EMIT: ("publish", cls._emit),
+            EventAction.SUBSCRIBE: ("subscribe", cls._subscribe),
+            EventAction.UNSUBSCRIBE: ("unsubscribe", cls._unsubscribe),
+            EventAction.LISTEN: ("listen", cls._listen),
+            EventAction.UNLISTEN: ("unlisten", cls._unlisten),
+            EventAction.LISTEN_ACCEPT: ("listen_accept", cls._accept),
+            EventAction.LISTEN_REJECT: ("listen_reject", cls._reject),
+        }

@@ -7,7 +7,7 @@ everybody besides is told twice, as its client keeps two books.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import msgspec
 
@@ -126,14 +126,16 @@ class Presence:
     def _say(self, action: PresenceAction, user: str) -> None:
         self._voice.say(Packet(Topic.PRESENCE, action, name=user))
 
-    ACTIONS: ClassVar[Actions] = {
-        PresenceAction.QUERY_ALL: ("presence_query", _query_all),
-        PresenceAction.QUERY: ("presence_query", _query),
-        PresenceAction.SUBSCRIBE: ("presence_subscribe", _subscribe),
-        PresenceAction.UNSUBSCRIBE: ("presence_unsubscribe", _unsubscribe),
-        PresenceAction.SUBSCRIBE_ALL: ("presence_subscribe", _subscribe_all),
-        PresenceAction.UNSUBSCRIBE_ALL: ("presence_unsubscribe", _unsubscribe_all),
-    }
+    @classmethod
+    def actions(cls) -> Actions:
+        return {
+            PresenceAction.QUERY_ALL: ("presence_query", cls._query_all),
+            PresenceAction.QUERY: ("presence_query", cls._query),
+            PresenceAction.SUBSCRIBE: ("presence_subscribe", cls._subscribe),
+            PresenceAction.UNSUBSCRIBE: ("presence_unsubscribe", cls._unsubscribe),
+            PresenceAction.SUBSCRIBE_ALL: ("presence_subscribe", cls._subscribe_all),
+            PresenceAction.UNSUBSCRIBE_ALL: ("presence_unsubscribe", cls._unsubscribe_all),
+        }
 
 
 def _grant(denied: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ Every request gets an answer, so that nobody waits for one in vain; an acknowled
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 from trio_router.errors import Refused
 from trio_router.protocols import codes
@@ -69,4 +69,6 @@ class Records:
         elif packet.action in ACKNOWLEDGED:
             self._voice.acknowledge(packet, packet.name)
 
-    ACTIONS: ClassVar[Actions] = dict.fromkeys(REFUSED | HARMLESS, ("record", _refuse))
+    @classmethod
+    def actions(cls) -> Actions:
+        return dict.fromkeys(REFUSED | HARMLESS, ("record", cls._refuse))

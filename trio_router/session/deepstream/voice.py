@@ -44,6 +44,8 @@ class Voice:
 
     session: Session
 
+    __deletable__ = ["session"]  # what a compiled class must be told: see forget
+
     def __init__(
         self,
         link: Link,
@@ -64,6 +66,10 @@ class Voice:
         self._ending = ending
         self._metrics = metrics
         self._log = log
+
+    def forget(self) -> None:
+        """The session is over, and nobody asks for it any more."""
+        del self.session
 
     # ---- to the client ----------------------------------------------------------------------------------------
 
