@@ -28,9 +28,10 @@ from typing import Any, Final
 
 import attrs
 
+from benchmarks.compare.compiled import compile_it
 from benchmarks.compare.machine import describe
 from benchmarks.compare.publish import PAGE
-from benchmarks.compare.routers import NATIVE_LOGIN, router, router_environ
+from benchmarks.compare.routers import COMPILED, NATIVE_LOGIN, router
 from benchmarks.compare.server import Server, offers
 from benchmarks.compare.starting import started
 from benchmarks.generator import ROOT, build_load, idle, measure
@@ -40,6 +41,7 @@ GOAL: Final = 1.5
 KEPT: Final = ROOT / "benchmarks" / "growth.json"
 BEGIN: Final = "<!-- begin growth: made by benchmarks.growth -->\n"
 END: Final = "<!-- end growth -->\n"
+ENVIRON: Final[dict[str, str]] = COMPILED["environ"]
 QUIET: Final = (
     ", ping_interval: 86400, overload_delay: 0"  # under valgrind a router is late, and would turn newcomers away
 )
@@ -47,7 +49,7 @@ QUIET: Final = (
 
 def _server(side: Side) -> Server:
     command = router(rules=side.rules, call_rules=side.call_rules, limits=QUIET)
-    return Server("router", "trio_router", command, offers(), dict(NATIVE_LOGIN), environ=router_environ())
+    return Server("router", "trio_router", command, offers(), dict(NATIVE_LOGIN), environ=ENVIRON)
 
 
 @attrs.frozen
@@ -193,6 +195,7 @@ def main() -> int:
     load, _ = build_load()
     results: dict[str, Any] = {"date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), **describe()}
     results |= {"rounds": arguments.rounds, "seconds": arguments.seconds, "rows": {name: {} for name in wanted}}
+    compile_it()
     if not arguments.no_instructions and available():
         counts = all_instructions(load, [ROWS[name] for name in wanted])
         for name, found in results["rows"].items():

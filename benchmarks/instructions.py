@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import attrs
 
+from benchmarks.compare.compiled import compile_it
 from benchmarks.compare.processes import Running
 from benchmarks.compare.server import Server
 from benchmarks.compare.servers import BY_NAME
@@ -123,14 +124,18 @@ def main() -> int:
         prog="python -m benchmarks.instructions", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
+    parser.add_argument("--interpreted", action="store_true", help="the router as it lies here, not compiled")
+    arguments = parser.parse_args()
+    server = BY_NAME["router-interpreted" if arguments.interpreted else "router"]
+    if not arguments.interpreted:
+        compile_it()
     try:
         unit = count(BY_NAME["floor-coalesced"], UNIT)[UNIT]
-        router = count(BY_NAME["router"], *WORK)
+        router = count(server, *WORK)
     except NoValgrind as error:
         print(error, file=sys.stderr)
         return 2
-    if as_json:
+    if arguments.json:
         print(json.dumps({"unit": unit, "router": router}))
         return 0
     print(f"{'instructions':24}{'router':>12}{'C floor, ' + UNIT:>24}{'ratio':>8}")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Final
 
 from trio_router.errors import RouterError
-from trio_router.remembered import remember
+from trio_router.remembered import ByName
 
 MAX_NAME: Final = 255
 MAX_USER_ID: Final = 128
@@ -70,10 +70,10 @@ def check_procedure(name: str) -> None:
     _check_name(name, PROCEDURE_KINDS, NAME_CHARACTERS)
 
 
-remembered_channel: Final = remember(REMEMBERED)(check_channel)
-"""As :func:`check_channel`. The same names come again and again; what is remembered is only that a name is good."""
+GOOD_CHANNELS: Final = ByName(check_channel, REMEMBERED)
+"""``GOOD_CHANNELS[name]`` is :func:`check_channel`. The same names come again and again; what is remembered is only that a name is good."""
 
-remembered_procedure: Final = remember(REMEMBERED)(check_procedure)
+GOOD_PROCEDURES: Final = ByName(check_procedure, REMEMBERED)
 """As :func:`check_procedure`, remembered likewise."""
 
 

@@ -29,6 +29,27 @@ def remember(size: int) -> Callable[[Callable[..., Answer]], functools._lru_cach
     return remembering
 
 
+class ByName(dict[str, Answer]):
+    """``table[name]`` is ``find(name)``, which is asked once for each of ``size`` names; what it raises is not remembered.
+
+    For what is asked with every message: a dictionary of which nothing is dropped one by one, so that looking something up costs no
+    more than that. When it is full it begins anew.
+    """
+
+    def __init__(self, find: Callable[[str], Answer], size: int) -> None:
+        super().__init__()
+        self._find = find
+        self._size = size
+        _tables.append(self.clear)
+
+    def __missing__(self, name: str) -> Answer:
+        answer = self._find(name)
+        if len(self) >= self._size:
+            self.clear()
+        self[name] = answer
+        return answer
+
+
 def forget() -> None:
     """Empty all tables."""
     for clear in _tables:

@@ -1,6 +1,6 @@
 """The router as it is measured: whole, with login, rules, limits and metrics, in the variants that are compared.
 
-``BENCH_TREE`` in the environment names another checkout to be measured in place of this one.
+It is compiled, but for one: see ``benchmarks.compare.compiled``.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from benchmarks.compare.certificates import certificate
+from benchmarks.compare.compiled import check, compile_it, tree
 from benchmarks.compare.server import BESIDE, COUNTING_WEBHOOK, NAMED, Server, offers
 from benchmarks.generator import ROOT
 from trio_router.auth.accounts import Accounts
@@ -151,8 +151,11 @@ _DEEPSTREAM: Final = {"dialect": "deepstream", "path": "/deepstream"}
 NATIVE_LOGIN: Final = {"dialect": "native", "auth": '{"username":"open"}'}
 
 
-def router_environ() -> dict[str, str]:
-    return {"PYTHONPATH": os.environ.get("BENCH_TREE", str(ROOT))}
+COMPILED: Final[dict[str, Any]] = {
+    "environ": {"PYTHONPATH": str(tree())},
+    "install": compile_it,
+    "check": check,
+}
 
 
 ROUTERS: Final = [
@@ -162,7 +165,15 @@ ROUTERS: Final = [
         router(),
         _EVERYTHING,
         NATIVE_LOGIN,
-        environ=router_environ(),
+        **COMPILED,
+    ),
+    Server(
+        "router-interpreted",
+        "trio_router as it lies in the repository, not compiled",
+        router(),
+        _EVERYTHING,
+        NATIVE_LOGIN,
+        environ={"PYTHONPATH": str(ROOT)},
     ),
     Server(
         "router-deepstream",
@@ -170,7 +181,7 @@ ROUTERS: Final = [
         router(more="deepstream: {}\n"),
         offers("events", "channels", "calls", "idle", "logins"),
         _DEEPSTREAM,
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-constant",
@@ -178,7 +189,7 @@ ROUTERS: Final = [
         router("constant"),
         _EVERYTHING,
         NATIVE_LOGIN,
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-user",
@@ -186,7 +197,7 @@ ROUTERS: Final = [
         router("user"),
         _EVERYTHING,
         NATIVE_LOGIN,
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-data",
@@ -194,7 +205,7 @@ ROUTERS: Final = [
         router("data"),
         _EVERYTHING,
         NATIVE_LOGIN,
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-100k-rules",
@@ -202,7 +213,7 @@ ROUTERS: Final = [
         router(rules=100_000),
         _EVERYTHING,
         NATIVE_LOGIN,
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-tls",
@@ -210,7 +221,7 @@ ROUTERS: Final = [
         router(tls=True),
         _EVERYTHING,
         {**NATIVE_LOGIN, "tls": "1"},
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-jwt",
@@ -218,7 +229,7 @@ ROUTERS: Final = [
         router(login=JWT),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"token": _token()})},
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-users",
@@ -226,7 +237,7 @@ ROUTERS: Final = [
         router(login="{strategy: users, hash_queue: 100000}", storage=f'{{url: "{DATABASE}"}}', prepare=_add_user),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"username": "open", "password": PASSWORD})},
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-webhook",
@@ -234,7 +245,7 @@ ROUTERS: Final = [
         router(login=WEBHOOK % ""),
         offers("logins"),
         {"dialect": "native", "auth": NAMED},
-        environ=router_environ(),
+        **COMPILED,
         beside=COUNTING_WEBHOOK,
     ),
     Server(
@@ -243,7 +254,7 @@ ROUTERS: Final = [
         router(login=WEBHOOK % ", cache_seconds: 600"),
         offers("logins"),
         {"dialect": "native", "auth": NAMED},
-        environ=router_environ(),
+        **COMPILED,
         beside=COUNTING_WEBHOOK,
     ),
     Server(
@@ -252,7 +263,7 @@ ROUTERS: Final = [
         _with_key("{strategy: key}"),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"key": f"{APP}.{KEY}"})},
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-key-proof",
@@ -260,7 +271,7 @@ ROUTERS: Final = [
         _with_key("{strategy: key}"),
         offers("logins"),
         {"dialect": "native", "key": f"{APP}.{KEY}", "secret": KEY_SECRET},
-        environ=router_environ(),
+        **COMPILED,
     ),
     Server(
         "router-access",
@@ -268,6 +279,6 @@ ROUTERS: Final = [
         _with_key("{strategy: access}"),
         offers("logins"),
         {"dialect": "native", "auth": json.dumps({"token": _access_token()})},
-        environ=router_environ(),
+        **COMPILED,
     ),
 ]

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import attrs
 import pytest
 
 from benchmarks import growth
@@ -25,7 +26,7 @@ def sockets(pid: int) -> int:
 
 def test_idle_sessions_are_there_for_as_long_as_they_should() -> None:
     load, _ = build_load()
-    server = BY_NAME["router"]
+    server = BY_NAME["router-interpreted"]
     with started(server, None, None) as (target, _):
         before = sockets(target.process.pid)
         with idle(load, 50, {"port": target.port, **server.options}, core=-1):
@@ -42,7 +43,7 @@ def test_idle_sessions_are_there_for_as_long_as_they_should() -> None:
 
 def test_idle_sessions_that_are_not_let_in_are_told_of() -> None:
     load, _ = build_load()
-    server = BY_NAME["router-users"]
+    server = attrs.evolve(BY_NAME["router-users"], environ={})
     with started(server, None, None) as (target, _):
         wrong = {"port": target.port, "dialect": "native", "auth": '{"username":"nobody","password":"x"}'}
         with pytest.raises(LoadFailed, match="login"), idle(load, 3, wrong, core=-1):
@@ -59,7 +60,8 @@ def test_idle_sessions_that_are_not_let_in_are_told_of() -> None:
     ],
     ids=["sessions", "calls", "rules"],
 )
-def test_both_sides_of_a_row_are_measured(row: Row) -> None:
+def test_both_sides_of_a_row_are_measured(monkeypatch: pytest.MonkeyPatch, row: Row) -> None:
+    monkeypatch.setattr(growth, "ENVIRON", {})  # the router that the tests have
     load, _ = build_load()
     first, second, *_ = sorted(os.sched_getaffinity(0))
     small, large = growth.microseconds(load, row, 1, 0.3, (first, second))

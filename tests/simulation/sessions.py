@@ -31,6 +31,7 @@ from trio_router.auth.strategy import Accepted, Answer, Denied, LoginRequest
 from trio_router.identity import User
 from trio_router.limits import Limits
 from trio_router.protocols import codes
+from trio_router.routing import callids
 
 STEPS = 120
 WALL = 1_700_000_000.0
@@ -383,12 +384,13 @@ def seeded(seed: int) -> Iterator[None]:
     rng = random.Random(seed)
     state, scheduler = random.getstate(), trio_run._r.getstate()
     random.seed(seed)
+    callids._made.clear()  # drawn before
     trio_run._r.seed(seed)
     try:
         with (
             mock.patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
             mock.patch("secrets.token_urlsafe", lambda size=32: f"{rng.getrandbits(size * 8):x}"),
-            mock.patch("trio_router.routing.rpc.new_call_id", lambda: f"{rng.getrandbits(128):032x}"),
+            mock.patch("secrets.token_bytes", rng.randbytes),
             structlog.testing.capture_logs(),
         ):
             yield

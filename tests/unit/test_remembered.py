@@ -21,10 +21,7 @@ from trio_router.storage.records import MemoryRecords
 TABLES = (
     networks.network_of,
     scope._split,
-    names.remembered_channel,
-    names.remembered_procedure,
     codec._check_pattern,
-    door._fault,
     listen_patterns._parsed,
 )
 
@@ -46,11 +43,38 @@ def test_a_table_gives_the_same_answers_when_it_was_emptied() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: getattr(table, "__qualname__", repr(table)))
 def test_whatever_clients_can_name_is_forgotten(table: Callable[..., object]) -> None:
-    asked = ("event", "a/b", False) if table is door._fault else ("192.0.2.1",)
-    table(*asked)
+    table("192.0.2.1")
     assert table.cache_info().currsize  # type: ignore[attr-defined]
     remembered.forget()
     assert not table.cache_info().currsize  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("table", [names.GOOD_CHANNELS, names.GOOD_PROCEDURES, door._SPELLINGS[Action.EVENT_PUBLISH]])
+def test_so_are_the_names_that_are_asked_about_with_every_message(table: remembered.ByName[object]) -> None:
+    assert table["a/b"] is None
+    assert "a/b" in table
+    remembered.forget()
+    assert not table
+
+
+def test_a_table_by_name_asks_once_for_as_many_names_as_it_has_room_for() -> None:
+    asked = list[str]()
+
+    def find(name: str) -> str:
+        asked.append(name)
+        if not name:
+            raise ValueError(name)
+        return name.upper()
+
+    table = remembered.ByName(find, 2)
+    assert [table[name] for name in ("a", "b", "a", "b")] == ["A", "B", "A", "B"]
+    assert asked == ["a", "b"]
+    assert table["c"] == "C"  # it begins anew
+    assert (table["a"], asked) == ("A", ["a", "b", "c", "a"])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^$"):
+            table[""]
+    assert asked == ["a", "b", "c", "a", "", ""]
 
 
 def test_rules_forget_the_names_they_were_asked_about() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from trio_router.payload import Payload
 from trio_router.routing.callids import new_call_id
 from trio_router.routing.deadlines import Deadlines
@@ -16,25 +14,53 @@ from trio_router.routing.session import Session
 _NOBODY: Final[frozenset[Session]] = frozenset()
 
 
-class Call(msgspec.Struct, eq=False):
+class Call:
     """One call in progress. ``id``, ``offer``, ``accepted`` and ``begun`` (partial results came) are of the present attempt."""
 
-    # A structure of msgspec, since one is made for each call: that costs a fifth of a Python class with an __init__.
-    caller: Session
-    tag: str
-    id: str
-    offer: Offer
-    data: Payload | None  # for the next attempt, if there is room to keep it
-    kept: int  # bytes of it
-    deadline: float
-    progress: bool
-    disclose: bool
-    timer: Timer | None = None  # of its own,
-    among: Deadlines[Call] | None = None  # or among all of the usual length
-    accept_timer: Timer | None = None
-    accepted: bool = False
-    begun: bool = False
-    tried: frozenset[Session] = _NOBODY
+    __slots__ = (
+        "accept_timer",
+        "accepted",
+        "among",
+        "begun",
+        "caller",
+        "data",
+        "deadline",
+        "disclose",
+        "id",
+        "kept",
+        "offer",
+        "progress",
+        "tag",
+        "timer",
+        "tried",
+    )
+
+    def __init__(
+        self,
+        caller: Session,
+        tag: str,
+        offer: Offer,
+        data: Payload | None,
+        kept: int,
+        deadline: float,
+        progress: bool,
+        disclose: bool,
+    ) -> None:
+        self.caller = caller
+        self.tag = tag
+        self.id = new_call_id()
+        self.offer = offer
+        self.data = data  # for the next attempt, if there is room to keep it
+        self.kept = kept  # bytes of it
+        self.deadline = deadline
+        self.progress = progress
+        self.disclose = disclose
+        self.timer: Timer | None = None  # of its own,
+        self.among: Deadlines[Call] | None = None  # or among all of the usual length
+        self.accept_timer: Timer | None = None
+        self.accepted = False
+        self.begun = False
+        self.tried = _NOBODY
 
     def __repr__(self) -> str:
         return "<call>"  # an id that only the provider may know (T55), and user data, do not belong in logs

@@ -11,6 +11,7 @@ administrators, who find it by the id.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from trio_router.errors import Refused
@@ -30,7 +31,7 @@ from trio_router.patterns import Pattern, PatternError
 from trio_router.payload import ABSENT, Payload
 from trio_router.permissions.decision import BEFORE_RULES, Action, Decision, Reason, Ruleset
 from trio_router.protocols import codes
-from trio_router.remembered import remember
+from trio_router.remembered import ByName
 from trio_router.routing.bounds import beyond_grants
 from trio_router.routing.decisions import DecisionBook, Recorded, Undecided
 from trio_router.routing.listen_patterns import InvalidPattern, ListenPattern
@@ -109,7 +110,7 @@ class Door:
         """
         if len(name) > MAX_NAME:
             name = _shortened(name)
-        fault = _fault(_SECTIONS[action], name, False)
+        fault = _SPELLINGS[action][name]
         if (
             fault is not None or identity.grants is not None or identity.scope is not None
         ):  # else nothing else bounds it
@@ -219,7 +220,7 @@ class Door:
 
 def _bound(identity: Identity, action: Action, name: str, trust: Decision, *, wildcards: bool) -> Decision | None:
     """The first denial that comes before the rules, in the order of docs/reference/permissions-order.md; None: the rules decide."""
-    fault = _fault(_SECTIONS[action], name, wildcards)
+    fault = _fault(_SECTIONS[action], name, wildcards) if wildcards else _SPELLINGS[action][name]
     if fault is not None and (fault is not _RESERVED or not (identity.key or identity.is_server)):
         return fault
     bound = beyond_grants(identity, action, name)
@@ -275,8 +276,7 @@ def spelling_fault(action: Action, name: str, *, wildcards: bool) -> Decision | 
     return _fault(_SECTIONS[action], name, wildcards)
 
 
-@remember(REMEMBERED)  # it depends on the name alone
-def _fault(section: str, name: str, wildcards: bool, /) -> Decision | None:
+def _fault(section: str, name: str, wildcards: bool = False) -> Decision | None:
     """The denial a name earns by its spelling, whatever the rules say; None if it is fit to be decided."""
     try:
         if section == "presence":
@@ -294,3 +294,8 @@ def _fault(section: str, name: str, wildcards: bool, /) -> Decision | None:
     except (InvalidName, PatternError) as exc:
         return Decision(allowed=False, reason=Reason.INVALID_NAME, detail=str(exc))
     return _RESERVED if kind_of(name) else None
+
+
+# Spelling depends on the name alone, so it is checked once for as many names as are in use.
+_BY_SECTION: Final = {section: ByName(functools.partial(_fault, section), REMEMBERED) for section in _FIELDS}
+_SPELLINGS: Final = {action: _BY_SECTION[action.section] for action in Action}

@@ -21,7 +21,6 @@ from trio_router.metrics import Metrics
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes
 from trio_router.routing.call import Call
-from trio_router.routing.callids import new_call_id
 from trio_router.routing.deadlines import Deadlines
 from trio_router.routing.peer import Timers
 from trio_router.routing.providers import Offer, Providers, direct_pool
@@ -156,7 +155,7 @@ class Rpc:
         kept: Payload | None = data
         if size and session.kept + size > limits.call_data_size:
             kept, size = None, 0
-        call = Call(session, tag, new_call_id(), offer, kept, size, now + seconds, progress, disclose)
+        call = Call(session, tag, offer, kept, size, now + seconds, progress, disclose)
         calls[tag] = call
         session.kept += size
         if timeout is None:

@@ -36,6 +36,9 @@ from trio_router.session.together import tell_together
 from trio_router.session.wire import Wire
 from trio_router.storage.records import RecordStore
 
+_Known = tuple[Tally, Callable[..., None]]
+"""Where such a message is counted, and what carries it out."""
+
 
 def _nothing(_: Any) -> str:
     return ""
@@ -106,7 +109,7 @@ class Connection:
             raise SessionEnd(codes.UNSUPPORTED_DATA)
         try:
             message = self._wire.decode(frame)
-            known = self._known.get(type(message))
+            known: _Known | None = self._known.get(type(message))
             if known is None:
                 known = self._get_to_know(message)
                 if known is None:
@@ -127,7 +130,7 @@ class Connection:
             self._refuse(message, refused)
         return None
 
-    def _get_to_know(self, message: messages.Message) -> tuple[Tally, Callable[..., None]] | None:
+    def _get_to_know(self, message: messages.Message) -> _Known | None:
         """What carries out such a message, and where it is counted; remembered. None: it is no verb."""
         found = VERBS.get(type(message))
         if found is None:

@@ -19,11 +19,10 @@ from trio_router.transport.masking import unmask
 _TEXT: Final = 0x81  # the last (and only) fragment of a text, no extension bit
 _BINARY: Final = 0x82
 _SHORTEST: Final = 6  # bytes of the shortest header of a client: two and the mask
-_MEDIUM_TEXT: Final = 0x81FE  # a text whose size stands in the next two bytes
-_MEDIUM: Final = frozenset((_MEDIUM_TEXT, 0x82FE))
+_MASKED_TEXT: Final = _TEXT << 8 | 0x80  # the first two bytes, but for the seven bits of the size
+_MASKED_BINARY: Final = _BINARY << 8 | 0x80
+_MEDIUM: Final = 126  # in place of a size: it stands in the next two bytes
 _header: Final = struct.Struct("!HH").unpack_from
-_short: Final = {first << 8 | 0x80 | size: size for first in (_TEXT, _BINARY) for size in range(126)}.get
-"""The size that the first two bytes of a short simple frame tell; None for every other frame."""
 
 
 class Intake:
@@ -55,25 +54,29 @@ class Intake:
             return found
         data, at, limit = self._data, self._at, guard.message_size
         end = len(data)
+        first: int
+        size: int
         try:
             for _ in range(most):
                 if end - at < _SHORTEST:
                     break
                 first, size = _header(data, at)
-                if first in _MEDIUM:
-                    if size < 126:
-                        break
+                short = first & 0x7F
+                is_text = first ^ short == _MASKED_TEXT
+                if not is_text and first ^ short != _MASKED_BINARY:
+                    break
+                if short < _MEDIUM:
+                    size = short
+                    start = at + 6
+                elif short == _MEDIUM and size >= _MEDIUM:
                     start = at + 8
                 else:
-                    size = _short(first)
-                    if size is None:
-                        break
-                    start = at + 6
+                    break
                 stop = start + size
                 if stop > end or size > limit:
                     break
                 payload = unmask(data[start:stop], data[start - 4 : start])
-                found.append(payload.decode() if first <= _MEDIUM_TEXT else payload)
+                found.append(payload.decode() if is_text else payload)
                 at = stop
         except UnicodeDecodeError:
             pass  # it goes the long way, and is refused there

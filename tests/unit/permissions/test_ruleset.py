@@ -177,6 +177,7 @@ def test_a_rule_and_its_parts_have_the_value_that_decides() -> None:
         ruleset.find(PUBLISH, "a//b")
 
 
+@pytest.mark.interpreted  # compiled, it takes nothing but texts
 def test_what_is_no_name_at_all_is_denied_before_any_rule() -> None:
     ruleset = one_rule("a", "subscribe", True)
     for ask in (ruleset.decide, ruleset.decide_pattern):
@@ -185,6 +186,7 @@ def test_what_is_no_name_at_all_is_denied_before_any_rule() -> None:
         assert decision.detail in ("TypeError", "AttributeError")
 
 
+@pytest.mark.interpreted  # compiled, it takes nothing but texts
 def test_a_denial_before_any_rule_says_why() -> None:
     ruleset = one_rule("news", "subscribe", "user.id === 'egon'")
     assert ruleset.decide(somebody(), SUBSCRIBE, "a//b").detail == "the name has an empty segment"
@@ -272,6 +274,7 @@ def test_wildcards_that_are_none_are_denied() -> None:
     assert check_pattern(ruleset, "a/*", action=Action.PRESENCE_ALLOW) is Reason.INVALID_NAME
 
 
+@pytest.mark.interpreted  # compiled, it takes nothing but texts
 @pytest.mark.threat("T30")
 def test_whatever_goes_wrong_is_a_denial() -> None:
     class Broken(dict[str, Any]):

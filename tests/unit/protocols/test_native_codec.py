@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_router.errors import RemoteProtocolError
+from trio_router.names import NAME_CHARACTERS
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import codes, messages
 from trio_router.protocols.native import codec, shapes
@@ -504,7 +505,7 @@ def test_every_reply_is_tried_above() -> None:
 
 @settings(deadline=None)
 @given(
-    st.text(),
+    st.text(sorted(NAME_CHARACTERS)),
     st.one_of(st.just(ABSENT), st.builds(Payload, st.text() | st.lists(st.integers(-9, 9)))),
     st.none() | st.text(),
     st.none() | st.builds(messages.Publisher, st.text(), st.text()),

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trio_router.errors import RemoteProtocolError
+from trio_router.names import NAME_CHARACTERS, REQUEST_ID_CHARACTERS
 from trio_router.payload import ABSENT, Payload
 from trio_router.protocols import messages
 from trio_router.protocols.native import codec, quick
@@ -129,14 +130,24 @@ def test_what_the_codec_refuses_never_goes_the_short_way(text: str) -> None:
         codec.decode_in_full(text, depth=DEPTH)
 
 
+ids = st.text(sorted(REQUEST_ID_CHARACTERS), min_size=1)
+procedures = st.text(sorted(NAME_CHARACTERS), min_size=1)
+
+
+def test_what_is_written_as_it_stands_is_nothing_that_json_escapes() -> None:
+    text = "".join(sorted(REQUEST_ID_CHARACTERS | NAME_CHARACTERS))
+    assert msgspec.json.encode(text) == f'"{text}"'.encode()
+
+
 @given(
-    st.text(),
+    ids,
+    procedures,
     values.filter(lambda value: value == value),
     st.booleans(),
     st.sampled_from([None, messages.Publisher("s", "u")]),
 )
 def test_what_it_writes_the_codec_writes_the_same(
-    text: str, value: Any, flag: bool, caller: messages.Publisher | None
+    text: str, procedure: str, value: Any, flag: bool, caller: messages.Publisher | None
 ) -> None:
     try:
         data = Payload(value)
@@ -145,7 +156,7 @@ def test_what_it_writes_the_codec_writes_the_same(
         data = ABSENT
     for payload in (data, ABSENT):
         assert quick.result_frame(text, payload, more=flag) == codec.frame(messages.Result(text, payload, flag))
-        assert quick.invoke_frame(text, text, payload, 5, progress=flag, caller=caller) == codec.frame(
-            messages.Invoke(text, text, payload, 5, flag, caller)
+        assert quick.invoke_frame(text, procedure, payload, 5, progress=flag, caller=caller) == codec.frame(
+            messages.Invoke(text, procedure, payload, 5, flag, caller)
         )
     assert quick.done_frame(text) == codec.frame(messages.Done(text))

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.routing.world import Member, World, refused
@@ -459,6 +459,7 @@ def test_a_pattern_matches_what_its_expression_finds(source: str, data: st.DataO
     except InvalidPattern:
         return
     channel = data.draw(st.text(alphabet="abc/", min_size=1, max_size=6) | st.from_regex(source, fullmatch=True))
+    assume(":" not in channel)  # it would have a kind, and the pattern has none
     assert pattern.matches(channel) == (re.search(source, channel, re.ASCII) is not None)
 
 

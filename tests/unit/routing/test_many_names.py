@@ -21,13 +21,14 @@ RULES = 'event: {"rooms/$room/*": {subscribe: "user.id !== \'\'", publish: "user
 
 
 def test_their_spelling_is_checked_once() -> None:
-    def come() -> tuple[int, int]:
-        for channel in CHANNELS:
-            assert quick.decode(f'{{"type":"publish","channel":"{channel}","data":1}}', 8) is not None
-            assert door.spelling_fault(Action.EVENT_PUBLISH, channel, wildcards=False) is None
-        return names.remembered_channel.cache_info().misses, door._fault.cache_info().misses
-
-    assert come() == come()
+    names.GOOD_CHANNELS.clear()
+    door._SPELLINGS[Action.EVENT_PUBLISH].clear()
+    asked = door.Door(load_rules(RULES, "rules.yml", clock=SystemClock()))
+    for channel in CHANNELS:
+        assert quick.decode(f'{{"type":"publish","channel":"{channel}","data":1}}', 8) is not None
+        asked.authorize(Identity("default", "s" * 24, User("ann")), Action.EVENT_PUBLISH, channel, Payload(1))
+    assert names.GOOD_CHANNELS.keys() >= set(CHANNELS)
+    assert door._SPELLINGS[Action.EVENT_PUBLISH].keys() >= set(CHANNELS)
 
 
 def test_the_rule_of_each_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +49,7 @@ def test_the_rule_of_each_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(found) == 2 * len(CHANNELS)
 
 
+@pytest.mark.interpreted  # a method is replaced
 def test_the_patterns_that_match_each_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[str] = []
     search = WildcardIndex._search

@@ -178,6 +178,7 @@ async def test_a_native_client_and_a_deepstream_client_meet(
     assert client.told() == [Packet(EVENT, E.EMIT, name="a")]
 
 
+@pytest.mark.interpreted  # methods are replaced
 async def test_an_event_is_encoded_once_for_each_way(
     make_world: Make, autojump_clock: MockClock, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -666,6 +667,7 @@ async def test_revoked_logins_are_closed(make_world: Make, autojump_clock: MockC
     assert client.told() == []
 
 
+@pytest.mark.interpreted  # methods are replaced
 @pytest.mark.threat("T09")
 @pytest.mark.parametrize("part", ["event_frame", "frame"])
 async def test_what_cannot_be_told_to_one_ends_that_one(

@@ -145,6 +145,7 @@ async def test_a_codec_that_fails(
     assert faults(logs)
 
 
+@pytest.mark.interpreted  # methods are replaced
 @pytest.mark.threat("T09")
 @pytest.mark.parametrize("part", ["event_frame", "invoke_frame"])
 async def test_what_cannot_be_told_to_one_ends_that_one_and_not_who_caused_it(
@@ -267,6 +268,7 @@ async def test_client_data_that_is_no_json_ends_the_session_it_belongs_to(
         assert victim.closed is codes.INTERNAL
 
 
+@pytest.mark.interpreted  # methods are replaced
 @pytest.mark.threat("T09")
 async def test_timers_and_clocks_that_fail(
     make_world: Make, autojump_clock: MockClock, logs: Any, monkeypatch: pytest.MonkeyPatch

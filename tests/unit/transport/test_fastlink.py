@@ -301,6 +301,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.interpreted  # methods are replaced
 @pytest.mark.threat("T09")
 @pytest.mark.parametrize("open_lane", [True], indirect=True, ids=["pump"])
 @pytest.mark.parametrize(("owner", "name"), FAULTS, ids=[f"{owner.__name__}.{name}" for owner, name in FAULTS])
