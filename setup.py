@@ -52,6 +52,7 @@ COMPILED: Final = (
     "trio_router/session/wire.py",
     "trio_router/transport/cork.py",
     "trio_router/transport/fastlink.py",
+    "trio_router/transport/group.py",
     "trio_router/transport/guard.py",
     "trio_router/transport/intake.py",
     "trio_router/transport/masking.py",

@@ -38,6 +38,7 @@ async def gone(outboxes: list[Outbox]) -> None:
         await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.interpreted  # methods are replaced
 @pytest.mark.threat("T12")
 async def test_a_run_costs_nothing_for_those_who_are_stuck(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
