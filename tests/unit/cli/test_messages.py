@@ -72,7 +72,9 @@ async def test_a_shell_provides_channels_while_they_are_wanted(env: Env, capfd: 
     environ = {**os.environ, **env}
     arguments = [sys.executable, "-m", "trio_router", "listen", "^news/", '{"n": 1}', "--every", "0.02", "--json"]
     async with connect(env["TRIO_ROUTER_URL"], login(env)) as client, trio.open_nursery() as nursery:
-        start = functools.partial(trio.run_process, arguments, env=environ, check=False)
+        # Tests that run in the background of a shell ignore SIGINT, and so would the command.
+        obey = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        start = functools.partial(trio.run_process, arguments, env=environ, check=False, preexec_fn=obey)
         process: trio.Process = await nursery.start(start)
         with trio.fail_after(20):
             async with client.subscribe("news/tick") as events:
