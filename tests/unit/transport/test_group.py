@@ -341,6 +341,7 @@ def world(kind: type[Group], script: list[tuple[str, int]], takes: tuple[list[in
     return seen
 
 
+@pytest.mark.interpreted  # it inherits from what is compiled
 @pytest.mark.threat("T12")
 @pytest.mark.threat("T13")
 @settings(max_examples=300, deadline=None)
