@@ -46,6 +46,11 @@ def bundle() -> None:
         pytest.skip(str(missing))
 
 
+def with_ports(text: str, ports: dict[str, str]) -> str:
+    """All at once: a free port may itself contain the digits of one that is still to be replaced."""
+    return re.sub("|".join(ports), lambda found: ports[found[0]], text)
+
+
 @attrs.define
 class Site:
     """The example's own files, on ports that are free. The application and the router are started apart from each other."""
@@ -72,9 +77,8 @@ class Site:
         return service_process(HERE / "app.py", environ)
 
     def router(self) -> AbstractAsyncContextManager[RouterProcess]:
-        text = (HERE / "config.yml").read_text()
-        for old, new in zip(("5000", "7000", "7001"), self.ports, strict=True):
-            text = text.replace(old, str(new))
+        ports = dict(zip(("5000", "7000", "7001"), map(str, self.ports), strict=True))
+        text = with_ports((HERE / "config.yml").read_text(), ports)
         for origin in self.origins:
             text = text.replace("origins: [", f'origins: ["{origin}", ')
         (self.folder / "config.yml").write_text(text + "limits: {drain_window: 0}\n")
@@ -400,7 +404,7 @@ async def test_start_runs_both_until_it_is_told_to_end(tmp_path: Path, visit: Vi
     ports = {old: str(free_port()) for old in ("5000", "7000", "7001")}
     for name in ("start.py", "app.py", "config.yml"):
         text = (folder / name).read_text()
-        (folder / name).write_text(re.sub("|".join(ports), lambda found: ports[found[0]], text))
+        (folder / name).write_text(with_ports(text, ports))
     command = [sys.executable, "start.py"]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
