@@ -20,11 +20,14 @@ README: Final = ROOT / "README.md"
 BEGIN: Final = "<!-- begin results: made by benchmarks.compare.publish -->\n"
 END: Final = "<!-- end results -->\n"
 CLAIMS: Final = (
-    ("events to 100 subscribers", "fanout", "100", ("node-ws", "socket.io", "starlette", "crossbar", "bun")),
-    ("events to 1,000", "fanout", "1000", ("node-ws", "bun")),
-    ("calls, 64 in flight", "calls", "1 x 64", ("node-ws", "crossbar")),
+    ("events to 100 subscribers", "fanout", "100", "router", ("node-ws", "socket.io", "starlette", "crossbar", "bun")),
+    ("events to 1,000", "fanout", "1000", "router", ("node-ws", "bun")),
+    ("events to one", "fanout", "1", "router", ("node-ws",)),
+    ("calls, 64 in flight", "calls", "1 x 64", "router", ("node-ws", "crossbar")),
+    ("not compiled, those calls", "calls", "1 x 64", "router-interpreted", ("node-ws",)),
+    ("not compiled, events to 100", "fanout", "100", "router-interpreted", ("node-ws",)),
 )
-"""What the README tells of: words, scenario, case, and whom the router is compared with."""
+"""What the README tells of: words, scenario, case, the server it is told of, and whom it is compared with."""
 WORDS: Final = {
     "node-ws": "Node's `ws`",
     "bun": "Bun (uWebSockets)",
@@ -59,11 +62,11 @@ def page(text: str, results: dict[str, Any]) -> str:
 def readme(text: str, results: dict[str, Any]) -> str:
     """The README ``text`` with the ratios it tells of."""
     told = []
-    for words, name, case, others in CLAIMS:
+    for words, name, case, ours, others in CLAIMS:
         servers = results["scenarios"][name]["cases"][case]
         others = tuple(other for other in others if other in servers)
-        key = "per_cpu" if table.disturbed([servers["router"], *(servers[other] for other in others)]) else "figure"
-        ratios = [(servers["router"][key] / servers[other][key], other) for other in others]
+        key = "per_cpu" if table.disturbed([servers[ours], *(servers[other] for other in others)]) else "figure"
+        ratios = [(servers[ours][key] / servers[other][key], other) for other in others]
         by = ", by the server's CPU time" if key == "per_cpu" else ""
         times = ", ".join(f"{_times(ratio)} times {WORDS.get(other, other)}" for ratio, other in ratios)
         told.append(f"{words}{by}: {times}")
