@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +35,8 @@ from trio_router.testing.process import (
 
 Visit = Callable[[str], Visitor]
 NOT_ALLOWED = "The rules do not allow that."
+PORTS = ("5000", "7000", "7001")
+"""Those of the example: the application, the router, its administration."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,9 +48,10 @@ def bundle() -> None:
         pytest.skip(str(missing))
 
 
-def with_ports(text: str, ports: dict[str, str]) -> str:
-    """All at once: a free port may itself contain the digits of one that is still to be replaced."""
-    return re.sub("|".join(ports), lambda found: ports[found[0]], text)
+def with_ports(text: str, ports: Sequence[int]) -> str:
+    """One of the example's files with ``ports`` for :data:`PORTS`, all at once: a free port may itself contain the digits of one that is still to be replaced."""
+    found = dict(zip(PORTS, map(str, ports), strict=True))
+    return re.sub("|".join(PORTS), lambda match: found[match[0]], text)
 
 
 @attrs.define
@@ -77,8 +80,7 @@ class Site:
         return service_process(HERE / "app.py", environ)
 
     def router(self) -> AbstractAsyncContextManager[RouterProcess]:
-        ports = dict(zip(("5000", "7000", "7001"), map(str, self.ports), strict=True))
-        text = with_ports((HERE / "config.yml").read_text(), ports)
+        text = with_ports((HERE / "config.yml").read_text(), self.ports)
         for origin in self.origins:
             text = text.replace("origins: [", f'origins: ["{origin}", ')
         (self.folder / "config.yml").write_text(text + "limits: {drain_window: 0}\n")
@@ -401,7 +403,7 @@ async def test_a_page_of_another_origin_connects_only_if_it_is_listed(
 async def test_start_runs_both_until_it_is_told_to_end(tmp_path: Path, visit: Visit) -> None:
     """The whole folder as it is, only the ports are others."""
     folder = shutil.copytree(HERE, tmp_path / "example", ignore=shutil.ignore_patterns("node_modules"))
-    ports = {old: str(free_port()) for old in ("5000", "7000", "7001")}
+    ports = [free_port() for _ in PORTS]
     for name in ("start.py", "app.py", "config.yml"):
         text = (folder / name).read_text()
         (folder / name).write_text(with_ports(text, ports))

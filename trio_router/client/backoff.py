@@ -27,12 +27,12 @@ class Backoff:
     def next(self, at_least: float = 0.0) -> float:
         """Seconds to wait now. ``at_least`` is what the router asked for; jitter is added to it, not taken from it."""
         if at_least > 0 and not self._asked:
-            self.attempts = 0
+            self.reset()
         self._asked = at_least > 0
         bound = min(self.cap, self.base * 2 ** min(self.attempts, 30))
         self.attempts += 1
         return at_least + self.chance.uniform(0.0, bound)
 
     def reset(self) -> None:
-        """A connection proved itself: begin with short waits again."""
+        """A connection proved itself, or a router was found: begin with short waits again."""
         self.attempts = 0
