@@ -247,6 +247,21 @@ async def test_other_strategies_do_not_notice_a_black_hole(build: Build) -> None
 
 
 @pytest.mark.threat("T60")
+async def test_a_black_hole_is_asked_by_no_more_at_once_than_configured(build: Build) -> None:
+    async with serve(hang()) as service:
+        strategies = chain(build(service.url, concurrency=4, timeout=AMPLE))
+        async with trio.open_nursery() as nursery:
+            for _ in range(200):
+                nursery.start_soon(login, strategies)
+            with trio.fail_after(AMPLE):
+                while len(service.requests) < 4:
+                    await trio.sleep(0.01)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            assert len(service.requests) == 4
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.threat("T60")
 async def test_a_black_hole_is_asked_little_and_its_queue_drains_at_once(build: Build) -> None:
     async with serve(hang()) as service:
         strategies = chain(build(service.url, concurrency=4, breaker_failures=4, breaker_seconds=60, timeout=0.5))
@@ -260,8 +275,8 @@ async def test_a_black_hole_is_asked_little_and_its_queue_drains_at_once(build: 
                 nursery.start_soon(one)
         assert {type(outcome.answer) for outcome in outcomes} == {Unavailable}
         # Four at once, and one more for each of the three failures that do not open the breaker yet, if they come apart.
+        # How many of them the service holds at once says nothing: it notices later than we that one was given up.
         assert len(service.requests) <= 4 + 3
-        assert service.most_in_flight <= 4
 
 
 class Process:
