@@ -13,8 +13,9 @@ import trio
 
 from benchmarks.login_storm import LoopGap, peak_rss
 from trio_router import log
-from trio_router.app import Router, serve
+from trio_router.app import Router
 from trio_router.config.load import load
+from trio_router.process import serve
 
 
 async def main(path: str) -> None:

@@ -22,6 +22,6 @@ async def test_the_config_says_which_way_messages_take(start: Start, fast: bool)
                 await rosa.publish("room/a", number)
             with trio.fail_after(10):
                 assert [(await anext(events)).data for _ in range(300)] == list(range(300))
-            (session,) = [s for s in site.router._first.core.sessions.values() if s.identity.user.id == "egon"]
+            (session,) = [s for s in site.router._served.first.core.sessions.values() if s.identity.user.id == "egon"]
             assert (session.peer.link.lane is not None) == fast  # type: ignore[attr-defined]
         assert site.router.health().version

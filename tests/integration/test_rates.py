@@ -103,7 +103,7 @@ async def test_a_router_that_is_late_refuses_newcomers_then_those_who_wait_and_n
                     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
                     b"Sec-WebSocket-Protocol: trio-router.v1+json\r\n\r\n"
                 )
-            sessions = site.router._spaces["default"].sessions
+            sessions = site.router._served.first.sessions
             with trio.fail_after(10):
                 while sessions.waiting < 4:
                     await trio.sleep(0.01)

@@ -19,7 +19,6 @@ from tests.postgres import Postgres, PostgresMissing, cluster
 from trio_router.app import Router
 from trio_router.client import ConnectionEnded, ConnectionLost, KeyAuth, LoginDenied, RequestRefused, connect
 from trio_router.config.load import load
-from trio_router.config.schema import APP
 from trio_router.tokens.trust import issue_trust_token
 
 ADMIN = "an-administration-token-for-tests"
@@ -195,7 +194,7 @@ async def test_a_trust_token_over_rest_tells_its_id(tmp_path: Path) -> None:
 async def test_a_user_who_is_locked_out_has_no_session_any_more_when_that_returns(start: Start) -> None:
     """Not even one that is about to close: events of the same moment do not reach it, and calls are not given to it."""
     async with start(USERS_CONFIG) as site, connect(site.address.url, site.login("egon")):
-        space = site.router._spaces[APP]
+        space = site.router._served.first
         assert len(space.core.sessions) == 1
         space._lock_out("egon")
         assert len(space.core.sessions) == 0

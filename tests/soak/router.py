@@ -10,14 +10,16 @@ from pathlib import Path
 
 import trio
 
-from trio_router import app, log
+from trio_router import log
+from trio_router.app import Router
 from trio_router.config.load import load
 from trio_router.inheritance import Inheritance
+from trio_router.process import serve
 
 INTERVAL = float(os.environ.get("SOAK_INTERVAL", "5"))
 
 
-async def sample(router: app.Router, path: Path) -> None:
+async def sample(router: Router, path: Path) -> None:
     page = os.sysconf("SC_PAGE_SIZE")
     while True:
         due = trio.current_time() + INTERVAL
@@ -39,9 +41,9 @@ async def sample(router: app.Router, path: Path) -> None:
 async def main(config: str) -> None:
     log.configure("info", "json")
     inherited = Inheritance.take()
-    router = app.Router.load(lambda: load(config), inherited=inherited)
+    router = Router.load(lambda: load(config), inherited=inherited)
     async with trio.open_nursery() as nursery:
-        await nursery.start(app.serve, router)
+        await nursery.start(serve, router)
         nursery.start_soon(sample, router, Path(config).parent / "samples.jsonl")
         await router.ended.wait()
         nursery.cancel_scope.cancel()

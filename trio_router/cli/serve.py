@@ -13,7 +13,8 @@ import attrs
 import click
 import trio
 
-from trio_router import __version__, app, log
+from trio_router import __version__, log, process
+from trio_router.app import Address, Router
 from trio_router.cli import output
 from trio_router.cli.output import config_option
 from trio_router.clock import SystemClock
@@ -48,16 +49,16 @@ def serve(*, config_path: str, form: Literal["auto", "json", "text"]) -> None:
         inherited = Inheritance.take()
         config = reread()
         log.configure(config.log.level, config.log.format)
-        router = app.Router.load(reread, inherited=inherited)
+        router = Router.load(reread, inherited=inherited)
         async with trio.open_nursery() as nursery:
-            address = await nursery.start(app.serve, router)
+            address = await nursery.start(process.serve, router)
             if terminal:
                 _greet(config, address)
 
     output.run(main)
 
 
-def _greet(config: Config, address: app.Address) -> None:
+def _greet(config: Config, address: Address) -> None:
     """For people; programs read the log, which says the same."""
     click.echo(f"trio_router {__version__} listens on {address.url}", err=True)
     if address.admin:
