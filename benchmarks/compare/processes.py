@@ -93,12 +93,6 @@ def core_busy(core: int) -> float:
     raise LookupError(f"/proc/stat has no core {core}")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _listens(process: subprocess.Popen[bytes], port: int, output: Path, patience: float) -> None:
     end = time.monotonic() + patience
     while time.monotonic() < end:

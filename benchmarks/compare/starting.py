@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.compare.processes import START_TIMEOUT, Running, free_port, running
+from benchmarks.compare.processes import START_TIMEOUT, Running, running
 from benchmarks.compare.server import BESIDE, Server
+from trio_router.testing.process import free_port
 
 
 @contextmanager

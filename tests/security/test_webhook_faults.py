@@ -44,6 +44,7 @@ from trio_router.testing.http_service import (
     response,
     serve,
 )
+from trio_router.testing.process import free_port
 from trio_router.testing.strategies import login_request, services
 
 DEADLINE = 0.3
@@ -282,7 +283,7 @@ async def test_a_black_hole_is_asked_little_and_its_queue_drains_at_once(build: 
 class Process:
     """A service in a process of its own, which can be killed."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int) -> None:
         self._process = subprocess.Popen([sys.executable, "-c", SERVICE, str(port)], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
@@ -297,7 +298,7 @@ class Process:
 
 @pytest.mark.threat("T60")
 async def test_killed_in_the_middle_of_a_login_and_back_again(build: Build) -> None:
-    process = Process()
+    process = Process(free_port())
     try:
         strategies = chain(build(process.url, timeout=4, breaker_failures=3, breaker_seconds=0.3))
         assert isinstance((await login(strategies)).answer, Accepted)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import trio
 
 from trio_router.auth import registry
 from trio_router.auth.outbound import HttpOutbound
 from trio_router.auth.strategy import Accepted, Denied, Strategy, Unavailable
 from trio_router.config.load import load_text
 from trio_router.identity import User
+from trio_router.testing.process import free_port
 from trio_router.testing.strategies import login_request, services
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "webhook_login"
@@ -81,10 +81,7 @@ def test_only_the_router_may_ask(port: int) -> None:
 
 
 async def test_once_it_is_gone_logins_are_unavailable(port: int) -> None:
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    free = listener.socket.getsockname()[1]
-    await listener.aclose()
-    text = (EXAMPLE / "config.yml").read_text().replace("127.0.0.1:5000", f"127.0.0.1:{free}")
+    text = (EXAMPLE / "config.yml").read_text().replace("127.0.0.1:5000", f"127.0.0.1:{free_port()}")
     (step,) = load_text(text, base=EXAMPLE, environ={"WEBHOOK_SECRET": SECRET}).login
     async with HttpOutbound() as outbound:
         gone = registry.load(step.strategy).build(step.options, services(EXAMPLE, outbound=outbound))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,6 +23,11 @@ import trio
 
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 30.0
+
+_PORTS: Final = range(
+    16384, 32768
+)  # Linux gives those above to outgoing connections, other systems those from 49152 on
+_TRIES: Final = 100
 
 
 class RouterFailed(Exception):
@@ -147,10 +153,15 @@ async def service_process(script: Path | str, environ: Mapping[str, str]) -> Asy
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on at the moment, of those that no system gives to outgoing connections by default: who
+    leaves it and comes back to it, as a service that is restarted does, finds it free again."""
+    for port in random.sample(_PORTS, _TRIES):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:  # taken
+            continue
+    raise OSError(f"no port of {_PORTS[0]} to {_PORTS[-1]} is free")
 
 
 async def _answers(port: int, process: trio.Process) -> None:
