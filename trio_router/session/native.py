@@ -12,7 +12,6 @@ from trio_router.session.connection import Connection
 from trio_router.session.keepalive import Keepalive
 from trio_router.session.protocol import Seat
 from trio_router.session.quarantine import Admitted, Quarantine
-from trio_router.session.renewal import Renewal
 from trio_router.session.wire import NativeWire
 
 SAID_FIRST: Final = frozenset({codes.RESTART.number, codes.OVERLOADED.number})
@@ -47,14 +46,7 @@ class NativeConversation:
     async def live(self, identity: Identity) -> None:
         assert self._admitted is not None  # noqa: S101 - admit() came first
         seat, host, limits = self._seat, self._seat.host, self._seat.limits()
-        renewal = Renewal(
-            chain=seat.chain,
-            expiry=host.expiry,
-            clock=host.clock,
-            grace=limits.expiry_grace,
-            warn=lambda expires: connection.warn(expires),  # noqa: PLW0108 - it does not exist yet
-            end=lambda: seat.ending.end(codes.SESSION_EXPIRED),
-        )
+        renewal = seat.renewal(lambda expires: connection.warn(expires))  # noqa: PLW0108 - it does not exist yet
         connection = Connection(
             seat.link,
             identity,

@@ -17,12 +17,14 @@ from trio_router.clock import Clock
 from trio_router.identity import Identity
 from trio_router.limits import Limits
 from trio_router.metrics import Metrics
+from trio_router.protocols import codes
 from trio_router.protocols.codes import CloseCode
 from trio_router.routing.core import Core
 from trio_router.routing.peer import Timers
 from trio_router.session.ending import Ending
 from trio_router.session.expiry import Expiry
 from trio_router.session.link import Link
+from trio_router.session.renewal import Renewal
 from trio_router.session.turns import Turns
 from trio_router.storage.records import RecordStore
 
@@ -55,6 +57,17 @@ class Seat:
     log: structlog.stdlib.BoundLogger
     chain: Callable[[], Chain]
     limits: Callable[[], Limits]
+
+    def renewal(self, warn: Callable[[float], None]) -> Renewal:
+        """How the session's login goes on: ``warn`` gets the time of its end when it is near; the session ends with it."""
+        return Renewal(
+            chain=self.chain,
+            expiry=self.host.expiry,
+            clock=self.host.clock,
+            grace=self.limits().expiry_grace,
+            warn=warn,
+            end=lambda: self.ending.end(codes.SESSION_EXPIRED),
+        )
 
 
 class Conversation(Protocol):

@@ -21,7 +21,6 @@ from trio_router.session.deepstream.options import DeepstreamOptions
 from trio_router.session.deepstream.quarantine import Quarantine
 from trio_router.session.deepstream.wire import BinaryWire, JsonWire, Wire
 from trio_router.session.protocol import Seat
-from trio_router.session.renewal import Renewal
 
 WIRES: Final[dict[str, Callable[[Limits], Wire]]] = {PROTOCOL: BinaryWire, PROTOCOL_JSON: JsonWire}
 """The ways to speak deepstream, by the name of the protocol."""
@@ -57,14 +56,7 @@ class DeepstreamConversation:
 
     async def live(self, identity: Identity) -> None:
         seat, host, limits = self._seat, self._seat.host, self._seat.limits()
-        renewal = Renewal(
-            chain=seat.chain,
-            expiry=host.expiry,
-            clock=host.clock,
-            grace=limits.expiry_grace,
-            warn=_unwarned,
-            end=lambda: seat.ending.end(codes.SESSION_EXPIRED),
-        )
+        renewal = seat.renewal(_unwarned)
         heartbeat = Heartbeat(
             seat.link,
             host.timers,
