@@ -41,7 +41,7 @@ from trio_router.metrics import Metrics
 from trio_router.permissions.redaction import Redaction
 from trio_router.protocols import codes
 from trio_router.routing.decisions import DecisionBook
-from trio_router.served import Served, read_rules
+from trio_router.served import Served
 from trio_router.session.overload import Overload
 from trio_router.session.timers import TrioTimers
 from trio_router.storage.apps import AppRecord
@@ -112,7 +112,7 @@ class Router:
         self._draining = False
         self._access = Access(config, self._clock, keys=self._stores.keys, store=self._stores.revocations)
 
-        rules = read_rules(config, self._clock, self._records)
+        rules = AppRules.read_all(config, self._clock, self._records)
         redaction = Redaction.of(config.decisions.redact)
         self._decision_log = self._make_decision_log(config)
         book = self._make_book(config, redaction)
@@ -380,7 +380,7 @@ class Router:
         before = self._config.of_file()
         plan = plan_reload(before, self._reread() if self._reread else before)
         plan = attrs.evolve(plan, effective=self._served.with_made(plan.effective))
-        return plan, read_rules(plan.effective, self._clock, self._records)
+        return plan, AppRules.read_all(plan.effective, self._clock, self._records)
 
     def _judged(self, config: Config, rules: Mapping[str, AppRules]) -> tuple[str, ...]:
         """What is unsafe, for administrators."""

@@ -27,7 +27,7 @@ from trio_router.auth.services import Services
 from trio_router.auth.strategy import Prepares, Strategy
 from trio_router.clock import Clock
 from trio_router.config.check import read_rules, read_shadow_rules
-from trio_router.config.schema import HttpApi, LoginStep, Space, TrustSection
+from trio_router.config.schema import Config, HttpApi, LoginStep, Space, TrustSection
 from trio_router.errors import StorageUnavailable
 from trio_router.http.api import ApiApp
 from trio_router.metrics import Metrics
@@ -91,6 +91,18 @@ class AppRules:
     def read(cls, space: Space, clock: Clock, records: RecordStore) -> AppRules:
         """Those that ``space`` names, compiled; blocks. Raises ``ProblemsError``."""
         return cls(read_rules(space, clock, records), read_shadow_rules(space, clock, records))
+
+    @classmethod
+    def read_all(cls, config: Config, clock: Clock, records: RecordStore) -> dict[str, AppRules]:
+        """Those of each app, and of apps to come; apps with the same files share them. Blocks. Raises ``ProblemsError``."""
+        read: dict[tuple[Path, Path | None], AppRules] = {}
+        found = {}
+        for space in (*config.spaces(), *config.pattern()):
+            files = (space.rules, space.shadow_rules)
+            if files not in read:
+                read[files] = cls.read(space, clock, records)
+            found[space.name] = read[files]
+        return found
 
 
 @attrs.frozen

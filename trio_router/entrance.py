@@ -67,9 +67,9 @@ class Entrance:
 
     async def let_in_administrators(self, nursery: trio.Nursery, server: HttpServer) -> str:
         """Accept them; gives the URL."""
+        assert self._admin is not None  # noqa: S101 - without the section there is nothing to serve them with
         await nursery.start(serve_admin, server, self._administrators, self._administration)
-        host = "" if self._admin is None else self._admin.host
-        return f"http://{authority(host, port_of(self._administrators[0]))}"
+        return f"http://{authority(self._admin.host, port_of(self._administrators[0]))}"
 
     async def let_in(self, nursery: trio.Nursery, make: Callable[..., Listener]) -> str:
         """Accept clients by what ``make`` makes of a socket and a ``policy``; gives the URL."""

@@ -7,12 +7,10 @@ app that is closed is found by nobody from that instant, and one of the same nam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import attrs
 
 from trio_router.apps import AppRules, AppSpace, Shared
-from trio_router.clock import Clock
 from trio_router.config.load import with_made
 from trio_router.config.schema import APP, PATTERN, Config, HttpApi
 from trio_router.errors import ConfigError, Problem, ProblemsError
@@ -20,20 +18,7 @@ from trio_router.http.api import Api, Settings
 from trio_router.protocols import codes
 from trio_router.session.link import Link
 from trio_router.storage.apps import AppRecord
-from trio_router.storage.records import RecordStore
 from trio_router.transport.origin import OriginPolicy
-
-
-def read_rules(config: Config, clock: Clock, records: RecordStore) -> dict[str, AppRules]:
-    """The rules of each app, and those of apps to come; apps with the same files share them. Blocks. Raises ``ProblemsError``."""
-    read: dict[tuple[Path, Path | None], AppRules] = {}
-    found = {}
-    for space in (*config.spaces(), *config.pattern()):
-        files = (space.rules, space.shadow_rules)
-        if files not in read:
-            read[files] = AppRules.read(space, clock, records)
-        found[space.name] = read[files]
-    return found
 
 
 class Served:

@@ -24,9 +24,8 @@ import trio
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 30.0
 
-_PORTS: Final = range(
-    16384, 32768
-)  # Linux gives those above to outgoing connections, other systems those from 49152 on
+# Linux gives the ports above to outgoing connections, other systems those from 49152 on.
+_PORTS: Final = range(16384, 32768)
 _TRIES: Final = 100
 
 
